@@ -26,7 +26,7 @@ from symlump.errors import FileFormatError, InputError, MethodError, NotPolynomi
 from symlump.files import STANDARD, write_text
 from symlump.formats import translated
 from symlump.formats.model import Model, substitute_constants
-from symlump.formats.source import LongSection, Source, file_size, quote, quote_names
+from symlump.formats.source import LongSection, Source, file_size, quote, quote_names, read_pieces
 from symlump.memory import demand_memory, memory_errors, size_text
 from symlump.ode.functions.printing import symbol_text
 from symlump.ode.reactions import FlowArrays
@@ -147,45 +147,56 @@ def read(
             f"{path} has {size_text(size)}; to read it whole",
             "symlump convert writes .tra, .ode and .net files to a folder in pieces",
         )
-        source = Source.read(path)
+        if chosen != "mrmc" or os.fspath(path) == STANDARD:
+            source = Source.read(path)
     note = ""
-    if chosen in translated.BECOMES:
-        source = translated.translate(source, chosen)
-        chosen, note = translated.BECOMES[chosen]
     # Each format is imported when it is asked for.
-    if chosen == "erode":
-        from symlump.formats.erode import read_erode
-
-        model = _polynomial_or_not(read_erode, source, parameters, constants)
-    elif chosen == "bionetgen":
-        from symlump.formats.bionetgen import read_bionetgen
-
-        model = _polynomial_or_not(read_bionetgen, source, parameters, constants)
-    elif chosen == "equations":
-        from symlump.formats.text import read_statements
-
-        model = _polynomial_or_not(read_statements, source, parameters, constants)
-    elif chosen == "mrmc":
-        from symlump.formats.chains import read_tra
+    if chosen == "mrmc":
+        from symlump.formats.chains import PIECE, read_tra
 
         model = read_tra(
-            source,
+            source or read_pieces(path, most=PIECE),
             chain=chain,
             labels=Source.read(labels) if labels else None,
             states=Source.read(states) if states else None,
             rewards=[Source.read(one) for one in rewards],
         )
     else:
-        from symlump.formats.sbml import read_sbml
-
-        model = _polynomial_or_not(read_sbml, source, parameters, constants)
+        assert source is not None
+        if chosen in translated.BECOMES:
+            source = translated.translate(source, chosen)
+            chosen, note = translated.BECOMES[chosen]
+        model = _polynomial_or_not(_reader_of(chosen), source, parameters, constants)
     model = replace(model, format=chosen, notes=(note, *model.notes) if note else model.notes)
     if constants == "keep":
         return model
     try:
         return substitute_constants(model)
     except InputError as problem:
-        raise FileFormatError(f"{source.path}: {problem}") from None
+        where = path if source is None else source.path
+        raise FileFormatError(f"{where}: {problem}") from None
+
+
+def _reader_of(chosen: str) -> Callable[..., Model]:
+    """The function that reads a format of which a file is one text."""
+    reader: Callable[..., Model]
+    if chosen == "erode":
+        from symlump.formats.erode import read_erode
+
+        reader = read_erode
+    elif chosen == "bionetgen":
+        from symlump.formats.bionetgen import read_bionetgen
+
+        reader = read_bionetgen
+    elif chosen == "equations":
+        from symlump.formats.text import read_statements
+
+        reader = read_statements
+    else:
+        from symlump.formats.sbml import read_sbml
+
+        reader = read_sbml
+    return reader
 
 
 @memory_errors()
@@ -215,12 +226,7 @@ def read_in_pieces(
     section = LongSection.find(path, *known[chosen]) if chosen in known else None
     if section is None:
         raise NotInPiecesError(f"{path} has no section that can be read in pieces")
-    reader: Callable[..., Model]
-    if chosen == "erode":
-        from symlump.formats.erode import read_erode as reader
-    else:
-        from symlump.formats.bionetgen import read_bionetgen as reader
-    model = reader(section.around, parameters=parameters, section=section, into=into)
+    model = _reader_of(chosen)(section.around, parameters=parameters, section=section, into=into)
     return replace(model, format=chosen)
 
 

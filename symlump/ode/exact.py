@@ -84,15 +84,15 @@ class ExactArray:
         return cls(np.array(values, dtype=dtype), _repeated(1, len(values), dtype))
 
     @classmethod
-    def from_array(cls, values: IntArray) -> ExactArray:
-        """Store an array of machine integers, which is kept.
+    def from_array(cls, values: IntArray, denominator: int = 1) -> ExactArray:
+        """Store an array of machine integers, which is kept, over one denominator.
 
         Examples
         --------
-        >>> list(ExactArray.from_array(np.array([3])))
-        [Fraction(3, 1)]
+        >>> list(ExactArray.from_array(np.array([3]), 2))
+        [Fraction(3, 2)]
         """
-        return cls(values, _repeated(1, values.size))
+        return cls(values, _repeated(denominator, values.size))
 
     @classmethod
     def _from_integers(cls, numerators: AnyArray, denominators: AnyArray) -> ExactArray:
@@ -125,7 +125,7 @@ class ExactArray:
         numerators, below = self.numerators[index], self.denominators
         if below is None:
             return ExactArray(numerators)
-        if below.size and below.strides == (0,):
+        if _stored(below).size == 1:
             return ExactArray(numerators, _repeated(below[0], numerators.size, below.dtype))
         return ExactArray(numerators, below[index])
 
@@ -144,8 +144,9 @@ class ExactArray:
         if self.numerators.dtype != np.int64:
             return None
         code = _place_among(self.numerators)
-        if not _all_one(self.denominators):
-            below = _place_among(self.denominators)
+        below = _stored(self.denominators)
+        if below.size > 1 and not _all_one(below):
+            below = _place_among(below)
             code = code * (int(below.max()) + 1) + below
         return code
 
@@ -158,9 +159,10 @@ class ExactArray:
         if self.denominators is None:
             return self.numerators
         if self.numerators.dtype == np.int64:
-            exact_in_float = (np.abs(self.numerators) <= 2**53) & (self.denominators <= 2**53)
-            if exact_in_float.all():  # then one IEEE division rounds correctly
-                return np.asarray(self.numerators / self.denominators, dtype=np.float64)
+            below = _stored(self.denominators)
+            if max(_largest(self.numerators), _largest(below)) <= 2**53:
+                # Then one IEEE division rounds correctly.
+                return np.asarray(self.numerators / below, dtype=np.float64)
         try:  # Python divides integers with correct rounding
             quotient = self.numerators.astype(object) / self.denominators.astype(object)
         except OverflowError:
@@ -242,12 +244,12 @@ class ExactArray:
         """Exact sums by group, Σ over entries with ``groups == g`` for g = 0 … count−1.
 
         Cost: one pass where the numbers fit in 64 bits over a shared denominator; Python integers
-        otherwise. Floats stay floats where every sum is one; other sums are in lowest terms.
+        otherwise. Floats stay floats where every sum is one, and numbers over one denominator over this one;
+        other sums are in lowest terms.
         """
         sizes = np.bincount(groups, minlength=count)
         if sizes.max(initial=0) <= 1:
-            placed = self._scatter(groups, count)
-            return placed if self.is_float else placed.in_lowest_terms()
+            return self._scatter(groups, count)._canonical()
         total = self.as_integers()._integer_sums(groups, count, int(sizes.max()))
         return total.as_floats() if self.is_float else total
 
@@ -256,7 +258,7 @@ class ExactArray:
         fresh = np.ones(keys.size, dtype=bool)
         np.not_equal(keys[1:], keys[:-1], out=fresh[1:])
         if fresh.all():
-            values = self if self.is_float else self.in_lowest_terms()
+            values = self._canonical()
         else:
             values = self.group_sum(np.cumsum(fresh) - 1, int(fresh.sum()))
             keys = keys[fresh]
@@ -276,21 +278,21 @@ class ExactArray:
         if machine is not None:
             total = np.zeros(count, dtype=np.int64)
             np.add.at(total, groups, machine[0])
-            return ExactArray(total, _repeated(machine[1], count)).in_lowest_terms()
+            sums = ExactArray.from_array(total, machine[1])
+            assert self.denominators is not None
+            return sums if _stored(self.denominators).size == 1 else sums.in_lowest_terms()
         numerators, denominators = self.numerators, self.denominators
         assert denominators is not None
         shared = lcm(*(int(d) for d in distinct(denominators)))
         if shared.bit_length() > _MAX_SHARED_BITS:  # unrelated denominators: one sum at a time
-            sums: list[Fraction] = [Fraction(0)] * count
+            one_by_one: list[Fraction] = [Fraction(0)] * count
             for group, value in zip(groups.tolist(), self, strict=True):
-                sums[group] += value
-            return ExactArray.from_fractions(sums)
+                one_by_one[group] += value
+            return ExactArray.from_fractions(one_by_one)
         factor = shared // denominators.astype(object)
         total = np.zeros(count, dtype=object)
         np.add.at(total, groups, numerators.astype(object) * factor)
-        lowest = ExactArray(total, _repeated(shared, count, object)).in_lowest_terms()
-        assert lowest.denominators is not None
-        return self._from_integers(lowest.numerators, lowest.denominators)
+        return ExactArray(total, _repeated(shared, count, object)).in_lowest_terms()._packed()
 
     def _over_shared(self, limit: int) -> tuple[IntArray, int] | None:
         """Machine integers below a limit, and the denominator that they share; None where they are larger."""
@@ -298,26 +300,26 @@ class ExactArray:
         assert denominators is not None
         if numerators.dtype != np.int64:
             return None
-        largest = max(int(numerators.max(initial=0)), -int(numerators.min(initial=0)))
-        if _all_one(denominators):
-            return (numerators, 1) if largest < limit else None
-        shared = 1
-        for denominator in distinct(denominators).tolist():
-            shared = lcm(shared, denominator)
-            if shared >= _INT64_SAFE:
-                return None
-        factor = shared // denominators
-        if largest * int(factor.max()) >= limit:
+        below = _stored(denominators)
+        if (below == below[:1]).all():
+            below = below[:1]
+        shared = _common(below)
+        if shared is None:
             return None
-        return numerators * factor, shared
+        factor = shared // below
+        most = int(factor.max(initial=1))
+        if _largest(numerators) * most >= limit:
+            return None
+        return numerators if most == 1 else numerators * factor, shared
 
     def _scatter(self, groups: IntArray, count: int) -> ExactArray:
         numerators = np.zeros(count, dtype=self.numerators.dtype)
         numerators[groups] = self.numerators
         if self.denominators is None:
             return ExactArray(numerators)
-        if _all_one(self.denominators):
-            return ExactArray(numerators, _repeated(1, count, self.denominators.dtype))
+        below = _stored(self.denominators)
+        if below.size == 1:
+            return ExactArray(numerators, _repeated(below[0], count, below.dtype))
         denominators = np.ones(count, dtype=self.denominators.dtype)
         denominators[groups] = self.denominators
         return ExactArray(numerators, denominators)
@@ -365,8 +367,9 @@ class ExactArray:
         top = np.mod(self.numerators, prime).astype(np.uint64)
         if _all_one(self.denominators):
             return top
-        different = distinct(self.denominators)
-        position = np.searchsorted(different, self.denominators)
+        below = _stored(self.denominators)
+        different = distinct(below)
+        position = np.searchsorted(different, below)
         if any(int(d) % prime == 0 for d in different):
             raise InputError(f"the prime {prime} divides a denominator; draw another prime")
         inverse = np.array([pow(int(d), -1, prime) for d in different], dtype=np.uint64)
@@ -379,6 +382,12 @@ class ExactArray:
         mine, theirs = self.in_lowest_terms(), other.in_lowest_terms()
         same = (mine.numerators == theirs.numerators) & (mine.denominators == theirs.denominators)
         return np.asarray(same, dtype=bool)
+
+    def _canonical(self) -> ExactArray:
+        """The numbers so that equal ones are stored alike: floats, over one denominator, or in lowest terms."""
+        if self.denominators is None or _stored(self.denominators).size == 1:
+            return self
+        return self.in_lowest_terms()
 
     def in_lowest_terms(self) -> ExactArray:
         """The same numbers as numerators over denominators without common factors."""
@@ -400,17 +409,24 @@ class ExactArray:
         if all(part.is_float for part in parts):
             return ExactArray(np.concatenate([part.numerators for part in parts]))
         exact = [part.as_integers() for part in parts]
-        if all(part.numerators.dtype == np.int64 for part in exact):
-            above = np.concatenate([part.numerators for part in exact])
-            if all(_all_one(np.asarray(part.denominators)) for part in exact):
-                return ExactArray(above, _repeated(1, above.size))
-            return ExactArray(
-                above, np.concatenate([np.asarray(part.denominators) for part in exact])
+        if any(part.numerators.dtype != np.int64 for part in exact):
+            return ExactArray._from_integers(
+                np.concatenate([part.numerators.astype(object) for part in exact]),
+                np.concatenate([np.asarray(part.denominators, dtype=object) for part in exact]),
             )
-        return ExactArray._from_integers(
-            np.concatenate([part.numerators.astype(object) for part in exact]),
-            np.concatenate([np.asarray(part.denominators, dtype=object) for part in exact]),
-        )
+        above = [part.numerators for part in exact]
+        below = [np.asarray(part.denominators) for part in exact]
+        stored = [_stored(part) for part in below]
+        shared = None
+        if all(part.size == 1 for part in stored):
+            shared = _common(np.concatenate(stored))
+        if shared is not None:  # one denominator, if the numerators fit over it
+            scales = [shared // int(part[0]) for part in stored]
+            scaled = list(zip(above, scales, strict=True))
+            if all(k == 1 or _largest(part) * k < _INT64_SAFE for part, k in scaled):
+                whole = [part if k == 1 else part * k for part, k in scaled]
+                return ExactArray.from_array(np.concatenate(whole), shared)
+        return ExactArray(np.concatenate(above), np.concatenate(below))
 
 
 def _repeated(value: int, count: int, dtype: Any = np.int64) -> AnyArray:
@@ -418,10 +434,29 @@ def _repeated(value: int, count: int, dtype: Any = np.int64) -> AnyArray:
     return np.broadcast_to(np.array(value, dtype=dtype), (count,))
 
 
+def _stored(denominators: AnyArray) -> AnyArray:
+    """Denominators as they are stored: one, where all are the same by :func:`_repeated`."""
+    return denominators[:1] if denominators.strides == (0,) else denominators
+
+
 def _all_one(denominators: AnyArray) -> bool:
-    if denominators.strides == (0,):
-        denominators = denominators[:1]
-    return bool(np.all(denominators == 1))
+    return bool(np.all(_stored(denominators) == 1))
+
+
+def _largest(numbers: AnyArray) -> int:
+    """The largest absolute value."""
+    return max(int(numbers.max(initial=0)), -int(numbers.min(initial=0)))
+
+
+def _common(denominators: IntArray) -> int | None:
+    """The least common multiple of positive machine integers; None where it is no such number."""
+    shared = 1
+    while denominators.size:
+        shared = lcm(shared, int(denominators.max()))
+        if shared >= _INT64_SAFE:
+            return None
+        denominators = denominators[shared % denominators != 0]
+    return shared
 
 
 def _place_among(numbers: IntArray) -> IntArray:

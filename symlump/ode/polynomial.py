@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from symlump.errors import NotPolynomialError, VariableError
-from symlump.ode.distinct import index_of, order_of
+from symlump.ode.distinct import index_of, sort_with_order
 from symlump.ode.exact import ExactArray, IntArray
 from symlump.ode.maps import in_time
 from symlump.ode.monomials import Monomials
@@ -107,9 +107,9 @@ class PolynomialODE(ODE):
         keys = rows.astype(np.int64)
         keys *= max(1, len(monomials))
         keys += columns
-        order = order_of(keys)
+        order, keys = sort_with_order(keys)
         return cls.from_sorted_terms(
-            variables, keys[order], coefficients.take(order), monomials, parameters
+            variables, keys, coefficients.take(order), monomials, parameters
         )
 
     @classmethod
@@ -149,11 +149,13 @@ class PolynomialODE(ODE):
         True
         """
         names, parameters = tuple(variables), tuple(parameters)
-        index = index_of(names)
+        # The keys of a mapping are distinct.
+        index = {} if isinstance(variables, Mapping) and not parameters else index_of(names)
         width = max(1, len(monomials))
         keys, values = coefficients.sums_by(keys)
         rows = keys // width
-        columns = keys - rows * width
+        columns = rows * -width
+        columns += keys
         present = np.zeros(len(monomials), dtype=bool)
         present[columns] = True
         if not present.all():

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from symlump.errors import InputError, VariableError
-from symlump.ode.distinct import order_of
+from symlump.ode.distinct import sort_with_order
 from symlump.ode.exact import ExactArray, IntArray
 from symlump.ode.monomials import Monomials
 
@@ -47,8 +47,7 @@ class FlowArrays:
         # A catalyst is consumed and made; its two terms cancel when equal terms are added.
         keys = self.change_variables.astype(np.int64) * max(1, len(monomials))
         keys += position[self.change_flows]
-        order = order_of(keys)
-        keys = keys[order]
+        order, keys = sort_with_order(keys)
         rates = self.rates.take(self.change_flows[order]).times(self.change_counts[order])
         del order  # at millions of reactions these arrays are what memory is made of
         return keys, rates, monomials

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from fractions import Fraction
 from math import lcm
 from pathlib import Path
 
 from symlump.errors import FileFormatError, MethodError
 from symlump.formats.chains.kind import Chain, Kind
-from symlump.formats.chains.tra import Head, read_head, read_transitions
+from symlump.formats.chains.tra import Head, Transitions
 from symlump.formats.source import file_size, read_pieces
 from symlump.ode.notation import number_text
 from symlump.store.engine import Engine, demand_disk, memory_bytes
@@ -58,10 +57,6 @@ def convert_chain(
         db = writer.db
         db.run("create table raw (start bigint, stop bigint, p bigint, q bigint)")
         head, count, last = _read(Path(source), db)
-        if head.transitions not in (None, count):
-            raise FileFormatError(
-                f"{source}: {head.transitions} transitions announced, {count} in the file"
-            )
         states = last + 1 if head.states is None else head.states
         try:
             kind, note = _kind(db, head, states, chain or head.chain)
@@ -73,17 +68,9 @@ def convert_chain(
 
 def _read(path: Path, db: Engine) -> tuple[Head, int, int]:
     """Fill the table ``raw``; returns the head, the number of transitions, and the last state that occurs."""
-    head: Head | None = None
+    read = Transitions(read_pieces(path), _MOST_STATES)
     count, last = 0, -1
-    for piece in read_pieces(path):
-        if head is None:
-            head = read_head(piece)
-            here = head
-        else:
-            here = replace(head, end=len(piece.text) - len(piece.text.lstrip()))
-        if here.end == len(piece.text):
-            continue
-        start, stop, values = read_transitions(piece, here, _MOST_STATES)
+    for start, stop, values in read:
         if values.numerators.dtype == object:
             raise MethodError(
                 f"{path}: a number has a numerator or denominator of 2^62 or more, which a store does not hold"
@@ -93,8 +80,8 @@ def _read(path: Path, db: Engine) -> tuple[Head, int, int]:
         db.append("raw", "select a, b, c, d from chunk", arrays)
         count += start.size
         last = max(last, int(start.max(initial=-1)), int(stop.max(initial=-1)))
-    assert head is not None  # an empty file is refused before
-    return head, count, last
+    read.demand(count)
+    return read.head, count, last
 
 
 def _kind(db: Engine, head: Head, states: int, chain: Chain | None) -> tuple[Kind, str]:

@@ -6,14 +6,11 @@ import re
 from fractions import Fraction as Q
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 import symlump as sl
 from symlump.cli.main import main
 from symlump.errors import FileFormatError, InputError
-from symlump.formats.chains import columns, read_tra, write_tra
-from symlump.formats.chains import tra as mrmc
+from symlump.formats.chains import read_tra, write_tra
 from symlump.formats.model import Model
 from symlump.formats.source import Source
 from symlump.ode.polynomial import PolynomialODE
@@ -156,50 +153,6 @@ def test_what_is_not_a_chain_is_not_written():
 def test_decimals_are_written_where_they_are_exact():
     text = "STATES 2\nTRANSITIONS 4\n1 1 0.25\n1 2 0.75\n2 1 1/3\n2 2 2/3\n"
     assert write_tra(chain(text)) == text
-
-
-NUMBERS = st.one_of(
-    st.decimals(0, 10**6, allow_nan=False, places=6).map(str),
-    st.integers(0, 10**20).map(str),
-    st.floats(0, 1e6).map(repr),
-    st.fractions(0, 100).map(str),
-    st.sampled_from(
-        ["1.", ".5", "00.50", "1e-05", "2E3", "123456789.123456789", "0.1234567890123456789"]
-    ),
-)
-BLANKS = st.sampled_from([" ", " ", " ", "\t", "  "])
-
-
-@settings(max_examples=150, deadline=None)
-@given(
-    lines=st.lists(
-        st.tuples(st.integers(1, 3000), BLANKS, st.integers(1, 3000), BLANKS, NUMBERS), min_size=1
-    ),
-    end=st.sampled_from(["", "\n", "\n\n", " \n"]),
-)
-def test_many_lines_at_once_are_read_as_one_by_one(lines, end):
-    text = f"STATES 3000\nTRANSITIONS {len(lines)}\n"
-    text += "\n".join("".join(map(str, line)) for line in lines) + end
-    at_once = chain(text, "dtmc")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(mrmc, "read_columns", lambda *_: None)
-        one_by_one = chain(text, "dtmc")
-    assert at_once.ode == one_by_one.ode
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(columns, "_CHUNK", 40)
-        assert chain(text, "dtmc").ode == one_by_one.ode
-
-
-@pytest.mark.parametrize(
-    "line",
-    ["1 2", "1 2 3 4", "x 2 3", "1 x 3", "1 2 x", "1 2 1..2", "1 2 .", "1 2 -", "1 2 0x1", "1 2 1_0", "1 2 ²",
-     "1 2 nan", "12345678901234567 2 1", "1 2 --1", "1 2 1e", "1 2 3;", "1/2 2 3"],
-)  # fmt: skip
-@pytest.mark.parametrize("other", ["0.5", "1"])  # with decimals beside it, and among whole numbers
-def test_lines_that_are_none_are_not_read_at_once(line, other):
-    text = f"STATES 3\nTRANSITIONS 3\n1 2 {other}\n{line}\n2 3 {other}\n"
-    with pytest.raises(FileFormatError, match=r"^c\.tra:4:1: "):
-        chain(text)
 
 
 PRISM = "4 5\n0 1 0.5\n0 2 0.5\n1 3 1\n2 3 1\n3 3 1\n"

@@ -1,4 +1,5 @@
 from fractions import Fraction
+from math import lcm
 
 import numpy as np
 import pytest
@@ -75,3 +76,31 @@ def test_small_numbers_stay_in_machine_integers():
 def test_not_finite_is_refused():
     with pytest.raises(InputError, match="coefficient 1 is nan"):
         ExactArray.from_floats([1.0, float("nan")])
+
+
+@given(
+    st.lists(st.tuples(st.integers(-(2**61), 2**61), st.integers(1, 10**6)), min_size=1, max_size=3)
+)
+def test_numbers_over_one_denominator_stay_over_one(parts):
+    """Joined over the least common one where the numerators fit, and added up over it."""
+    arrays = [ExactArray.from_array(np.array([p, 1, 0]), q) for p, q in parts]
+    array = ExactArray.concatenate(arrays)
+    expected = [value for p, q in parts for value in (Fraction(p, q), Fraction(1, q), Fraction(0))]
+    assert list(array) == expected
+    shared = lcm(*(q for _, q in parts))
+    fits = all(q == shared or max(abs(p), 1) * (shared // q) < 2**62 for p, q in parts)
+    assert (array.denominators.strides == (0,)) == fits
+    sums = array.group_sum(np.array([0, 1, 1] * len(parts)), 2)
+    assert sums[0] == sum(expected[0::3]) and sums[1] == sum(expected[1::3])
+    keys, totals = array.sums_by(np.arange(len(array)))
+    assert dict(zip(keys.tolist(), totals, strict=True)) == {
+        k: value for k, value in enumerate(expected) if value
+    }
+    codes = totals.codes()
+    for i, a in enumerate(totals):
+        for j, b in enumerate(totals):
+            assert (codes[i] == codes[j]) == (a == b)
+    halves = ExactArray.from_array(np.array([1, 2, 4]), 4)
+    assert halves.same_as(ExactArray.from_fractions([Fraction(1, 4), Fraction(1, 2), 1])).all()
+    assert halves.in_lowest_terms().denominators.tolist() == [4, 2, 1]
+    assert halves.residues(7).tolist() == [2, 4, 1]

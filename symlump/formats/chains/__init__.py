@@ -1,5 +1,5 @@
 """Markov chains in explicit files."""
 
-from symlump.formats.chains.tra import read_tra, write_tra
+from symlump.formats.chains.tra import PIECE, read_tra, write_tra
 
-__all__ = ["read_tra", "write_tra"]
+__all__ = ["PIECE", "read_tra", "write_tra"]

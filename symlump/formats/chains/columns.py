@@ -1,15 +1,14 @@
-"""Lines of two integers and a number, a million at a time.
+"""Lines of two integers and a number, a hundred thousand letters at a time.
 
 A chain of a million states is some tens of megabytes in which every line looks the same. Instead of a loop over
-lines, the positions of all tokens are found in the bytes at once, and digit k of every token is added in one
-step. Text that looks different in any way is left to a reader that can say what is wrong with it.
+lines, the positions of all tokens are found in the bytes at once, and eight letters of every token are one
+64-bit word. Text that looks different in any way is left to a reader that can say what is wrong with it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,11 +16,11 @@ from numpy.typing import NDArray
 from symlump.ode.exact import ExactArray
 
 Ints = NDArray[np.int64]
-Bytes = NDArray[np.uint8]
+Words = NDArray[np.uint64]
 Flags = NDArray[np.bool_]
 
-_PAD = b"\n" * 24  # so that a few letters around each token can be looked at
-_CHUNK = 1 << 18  # characters at a time: their positions stay in the cache
+_CHUNK = 1 << 18  # letters at a time, at most: what is known of them stays in the cache
+_MAX_STATE = 12  # digits
 _MAX_DIGITS = 18  # a number of so many digits, and a power of ten, fit a machine integer
 _POWERS = np.array([10**k for k in range(_MAX_DIGITS + 1)], dtype=np.int64)
 
@@ -30,6 +29,8 @@ def read_columns(
     text: str, start: int, number: Callable[[str], Fraction]
 ) -> tuple[Ints, Ints, ExactArray] | None:
     """Read ``integer integer number`` on every line from ``start`` on, or None if a line looks different.
+
+    Decimals are over one power of ten, where machine integers hold all of them so.
 
     Parameters
     ----------
@@ -47,54 +48,47 @@ def read_columns(
     >>> read_columns("1 2\\n3 4 5 6\\n", 0, Fraction) is None
     True
     """
-    firsts, seconds, tops, bottoms = [], [], [], []
+    firsts, seconds, values = [], [], []
     special: dict[str, Fraction] = {}
-    odd: list[str] = []
-    odd_places: list[Ints] = []
-    done = 0
     for begin, end in _chunks(text, start):
         try:
-            data = np.frombuffer(_PAD + text[begin:end].encode("ascii") + _PAD, dtype=np.uint8)
+            letters = text[begin:end].encode("ascii")
         except UnicodeEncodeError:
             return None
-        tokens = _tokens(data[len(_PAD) :], end - begin)
+        tokens = _tokens(letters)
         if tokens is None:
             return None
-        at, length = tokens
-        begin -= len(_PAD)
-        at += len(_PAD)
-        columns = [_integers(data, at[k::3], length[k::3]) for k in (0, 1)]
-        if columns[0] is None or columns[1] is None:
+        words, at, length = tokens
+        digits = length  # up to a point
+        if b"." in letters:
+            digits = length.copy()
+            digits[2] = _before_point(words[at[2]], length[2])
+        whole, good = _integers(words, at, digits)
+        if not good[:2].all() or length[:2].max() > _MAX_STATE:
             return None
-        top, decimals, plain = _decimals(data, at[2::3], length[2::3])
-        places = np.flatnonzero(~plain)
-        begins = (at[2::3][places] + begin).tolist()
-        ends = (at[2::3][places] + length[2::3][places] + begin).tolist()
-        written = [text[i:j] for i, j in zip(begins, ends, strict=True)]
-        for one in dict.fromkeys(written):
-            if one not in special:
-                special[one] = number(one)
-        odd_places.append(places + done)
-        odd += written
-        firsts.append(columns[0])
-        seconds.append(columns[1])
-        tops.append(top)
-        bottoms.append(decimals)
-        done += top.size
+        part, plain = ExactArray.from_array(whole[2]), good[2]
+        if digits is not length:
+            part, plain = _decimals(words, at[2], digits[2], length[2], whole[2], plain)
+        odd = np.flatnonzero(~plain)
+        if odd.size:
+            places = zip((at[2, odd] + begin).tolist(), length[2, odd].tolist(), strict=True)
+            written = [text[k : k + size] for k, size in places]
+            special |= {one: number(one) for one in dict.fromkeys(written) if one not in special}
+            others = ExactArray.from_fractions([special[one] for one in written])
+            place = np.arange(len(part))
+            place[odd] = len(part) + np.arange(odd.size)
+            part = ExactArray.concatenate([part, others]).take(place)
+        firsts.append(whole[0])
+        seconds.append(whole[1])
+        values.append(part)
     if not firsts:
         return None
-    numerators: NDArray[Any] = np.concatenate(tops)
-    if not odd and not any(decimals.any() for decimals in bottoms):
-        return np.concatenate(firsts), np.concatenate(seconds), ExactArray.from_array(numerators)
-    denominators: NDArray[Any] = _POWERS[np.concatenate(bottoms)]
-    if odd:
-        pairs = {one: value.as_integer_ratio() for one, value in special.items()}
-        if any(max(abs(p), q) >= 2**62 for p, q in pairs.values()):
-            numerators, denominators = numerators.astype(object), denominators.astype(object)
-        where = np.concatenate(odd_places)
-        numerators[where] = [pairs[one][0] for one in odd]
-        denominators[where] = [pairs[one][1] for one in odd]
-    return np.concatenate(firsts), np.concatenate(seconds), ExactArray(numerators, denominators)
+    return joined(firsts), joined(seconds), ExactArray.concatenate(values)
+
+
+def joined(parts: Sequence[Ints]) -> Ints:
+    """Some arrays as one, without a copy of a single one."""
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
 def _chunks(text: str, start: int) -> Iterator[tuple[int, int]]:
@@ -109,84 +103,103 @@ def _chunks(text: str, start: int) -> Iterator[tuple[int, int]]:
         start = end + 1
 
 
-def _tokens(data: Bytes, size: int) -> tuple[Ints, Ints] | None:
-    """Where tokens begin and how long they are, if three stand on each line with one blank between them."""
-    blank = data[: size + 1] <= 32
-    gaps = np.flatnonzero(blank)
-    if gaps.size % 3 or blank[0]:
+def _tokens(letters: bytes) -> tuple[Words, Ints, Ints] | None:
+    """Tokens, if three stand on each line with one blank between them.
+
+    Returned are the words that begin with each letter, and where the first, the second and the third tokens of
+    the lines begin, and how long they are.
+    """
+    padded = letters + b"\n" * 10
+    data = np.frombuffer(padded, dtype=np.uint8)
+    gaps = np.flatnonzero(data[: len(letters) + 1] <= 32)
+    if gaps.size % 3:
         return None
+    gaps = np.ascontiguousarray(gaps.reshape(-1, 3).T)
     between = data[gaps]
-    if (between[2::3] != 10).any() or not (_blanks(between[0::3]) and _blanks(between[1::3])):
+    if (between[2] != 10).any() or not ((between[:2] == 32) | (between[:2] == 9)).all():
         return None
     at = np.empty_like(gaps)
-    at[0] = 0
-    at[1:] = gaps[:-1] + 1
-    length = gaps - at
-    return (at, length) if length.min() > 0 else None
+    at[0, 0] = 0
+    np.add(gaps[2, :-1], 1, out=at[0, 1:])
+    np.add(gaps[:2], 1, out=at[1:])
+    gaps -= at
+    if not gaps.min():
+        return None
+    words = np.ndarray(len(padded) - 7, dtype="<u8", buffer=data, strides=(1,))
+    return words.copy(), at, gaps
 
 
-def _blanks(found: Bytes) -> bool:
-    return bool(((found == 32) | (found == 9)).all())
+def _before_point(word: Words, length: Ints) -> Ints:
+    """How many letters of a token stand before a point among the first eight; all if there is none."""
+    word = word ^ _POINTS
+    zero = (word - _ONES) & ~word & _HIGHEST  # the lowest bit is that of the first point
+    below = ((zero & (~zero + np.uint64(1))) >> np.uint64(7)) - np.uint64(1)
+    count = (((below & _ONES) * _ONES) >> np.uint64(56)).astype(np.int64)
+    return np.where(count < 8, np.minimum(count, length), length)
 
 
-def _integers(data: Bytes, at: Ints, length: Ints) -> Ints | None:
-    """The integers at some places, or None if one is something else."""
-    value, good = _digits(data, at + length, length)
-    return value if good.all() else None
+def _decimals(
+    words: Words, at: Ints, digits: Ints, length: Ints, whole: Ints, plain: Flags
+) -> tuple[ExactArray, Flags]:
+    """Numbers with what stands behind their points, and which of them are plain decimals."""
+    decimals = np.maximum(length - digits - 1, 0)
+    part, good = _integers(words, at + digits + 1, decimals)
+    plain = plain & good & (digits + decimals > 0)
+    most = int(decimals.max())
+    if int(digits.max()) + most > _MAX_DIGITS:
+        plain &= digits + decimals <= _MAX_DIGITS
+        power = _POWERS[np.where(plain, decimals, 0)]
+        return ExactArray(np.where(plain, whole * power + part, 0), power), plain
+    part *= _POWERS[most - decimals]
+    part += whole * 10**most
+    return ExactArray.from_array(part, 10**most), plain
 
 
-def _decimals(data: Bytes, at: Ints, length: Ints) -> tuple[Ints, Ints, Flags]:
-    """Digits and number of decimals of plain decimals, and which of the numbers are such."""
-    point = length.copy()  # where it stands; behind the last digit if there is none
-    left = int(np.count_nonzero(data == 46))
-    for k in range(min(int(length.max()), _MAX_DIGITS)):
-        if not left:
-            break
-        found = (data[at + k] == 46) & (point > k)  # only the first one, and inside
-        point[found] = k
-        left -= int(np.count_nonzero(found))
-    whole, plain = _digits(data, at + point, point)
-    decimals = np.maximum(length - point - 1, 0)
-    plain &= (point <= _MAX_DIGITS) & (point + decimals > 0)  # a point alone is no number
-    if decimals.any():
-        part, good = _digits(data, at + length, decimals)
-        plain &= good & (point + decimals <= _MAX_DIGITS)
-        whole = whole * _POWERS[np.where(plain, decimals, 0)] + part
-    if not plain.all():
-        whole, decimals = np.where(plain, whole, 0), np.where(plain, decimals, 0)
-    return whole, decimals, plain
+def _integers(words: Words, at: Ints, length: Ints) -> tuple[Ints, Flags]:
+    """The integers of some digits at some places, and which of them are at most 18 digits, or none.
 
-
-def _digits(data: Bytes, end: Ints, count: Ints) -> tuple[Ints, Flags]:
-    """The integers of some digits that stand before some places; which are up to 16 digits, or none."""
-    wide = count.max() > 8
-    value, good = _eight_digits(data, end, np.minimum(count, 8) if wide else count)
-    if wide:
-        high, also_good = _eight_digits(data, end - 8, np.clip(count - 8, 0, 8))
-        value, good = high * 10**8 + value, good & also_good & (count <= 16)
-    return value, good
-
-
-def _eight_digits(data: Bytes, end: Ints, count: Ints) -> tuple[Ints, Flags]:
-    """Up to eight digits at once, and which of them are digits.
-
-    Eight letters are one 64-bit word, whose last letter is its highest byte. With "0" taken away from the
-    bytes that count, and nothing left in the others, pairs of digits are joined to numbers below 100, those to
-    numbers below 10⁴, and those to the result, each for all of the word by one multiplication.
+    Eight letters are one word, whose first letter is its lowest byte. Shifted, its last digit is the highest
+    byte, with zeros below the first one. Pairs of digits are joined to numbers below 100, those to numbers
+    below 10⁴, and those to the result, each for all of the word by one multiplication.
     """
-    words = np.ndarray(data.size - 7, dtype="<u8", buffer=data, strides=(1,))[end - 8]
-    mask = _MASKS[count]
-    words = (words & mask) ^ (_ZEROS & mask)  # digits become 0 … 9, any other letter more
-    good = ((words | (words + _SIX)) & _HIGH) == 0
-    words = words * np.uint64(10) + (words >> np.uint64(8))
-    even = (words & _PAIRS) * np.uint64(100 + (1000000 << 32))
-    odd = ((words >> np.uint64(16)) & _PAIRS) * np.uint64(1 + (10000 << 32))
-    return ((even + odd) >> np.uint64(32)).astype(np.int64), good
+    word = words[at]
+    word ^= _ZEROS  # digits become 0 … 9, any other letter more
+    shift = 8 - length
+    shift <<= 3
+    word <<= shift.view(np.uint64)  # nothing is left of tokens with no letter, or more than eight
+    odd = word + _SIX
+    odd |= word
+    plain = np.ones(word.shape, dtype=bool)
+    if np.bitwise_or.reduce(odd, axis=None) & _HIGH:
+        plain = odd & _HIGH == 0
+    for factor, bits, mask in _JOINS:
+        word *= factor
+        word >>= bits
+        word &= mask
+    value = word.view(np.int64)
+    if length.max(initial=0) > 8:
+        long = np.nonzero(length > 8)
+        plain[long] = False
+        few = np.flatnonzero(length[long] <= _MAX_DIGITS)
+        long = tuple(axis[few] for axis in long)
+        at, rest = at[long], length[long] - 8
+        high, plain_high = _integers(words, at, rest)
+        low, plain_low = _integers(words, at + rest, np.full(rest.size, 8))
+        value[long] = high * 10**8 + low
+        plain[long] = plain_high & plain_low
+    return value, plain
 
 
-#: Bytes of a word that hold its last 0 … 8 letters.
-_MASKS = np.array([((1 << 64) - 1) & ~((1 << 8 * (8 - k)) - 1) for k in range(9)], dtype=np.uint64)
-_ZEROS = np.uint64(0x3030303030303030)
-_SIX = np.uint64(0x0606060606060606)
-_HIGH = np.uint64(0xF0F0F0F0F0F0F0F0)
-_PAIRS = np.uint64(0x000000FF000000FF)
+_ONE = 0x0101010101010101  # in each byte
+_ONES, _POINTS, _ZEROS, _SIX, _HIGH, _HIGHEST = (
+    np.uint64(byte * _ONE) for byte in (1, ord("."), ord("0"), 6, 0xF0, 0x80)
+)
+#: Two digits to a number, two of those to one, and again: factor, shift and what then counts.
+_JOINS = tuple(
+    (np.uint64(10**digits * 2**bits + 1), np.uint64(bits), np.uint64(mask))
+    for digits, bits, mask in (
+        (1, 8, 0x00FF00FF00FF00FF),
+        (2, 16, 0x0000FFFF0000FFFF),
+        (4, 32, 0x00000000FFFFFFFF),
+    )
+)

@@ -67,11 +67,12 @@ def kind_of(
 
 def _row_sums(start: Ints, values: ExactArray, count: int) -> NDArray[Any]:
     """The sum of each row: in floats, or where these are too narrow for the numbers, as Fractions."""
-    size = np.abs(values.to_float())
-    if not len(size) or (
-        size[values.numerators != 0].min(initial=1) > _TINY and size.max() < _HUGE
-    ):
-        return np.bincount(start, values.to_float(), count)
+    size = floats = values.to_float()
+    if (values.numerators < 0).any():
+        size = np.abs(floats)
+    tiny = size.min(initial=1) <= _TINY and size[values.numerators != 0].min(initial=1) <= _TINY
+    if not tiny and size.max(initial=0) < _HUGE:
+        return np.bincount(start, floats, count)
     sums = np.full(count, Fraction(0), dtype=object)
     for k, value in zip(start.tolist(), values, strict=True):
         sums[k] += value

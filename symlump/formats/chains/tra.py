@@ -12,9 +12,9 @@ its rows do, nearly always.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -22,17 +22,21 @@ import numpy as np
 
 from symlump.errors import FileFormatError, InputError
 from symlump.formats import numerals
-from symlump.formats.chains.columns import read_columns
+from symlump.formats.chains.columns import joined, read_columns
 from symlump.formats.chains.kind import Chain, Ints, kind_of
 from symlump.formats.chains.numbers import PATTERN, written_number
 from symlump.formats.chains.states import with_labels, with_rewards, with_states
 from symlump.formats.model import Model
 from symlump.formats.source import Source, quote, quote_names
 from symlump.memory import available_memory, size_text
+from symlump.ode.distinct import sort_with_order
 from symlump.ode.exact import ExactArray
 from symlump.ode.maps import in_time
 from symlump.ode.monomials import Monomials
 from symlump.ode.polynomial import PolynomialODE
+
+#: Bytes of a file that are read at once: what is made of them stays in the processor's cache.
+PIECE = 1 << 17
 
 #: Bytes of memory that a state takes, with its name and its initial value.
 _A_STATE = 1000
@@ -81,8 +85,58 @@ class Head:
     end: int
 
 
+class Transitions:
+    """The transitions of a file that is read in pieces.
+
+    Parameters
+    ----------
+    pieces : iterable of Source
+        The file, in whole lines.
+    most : int
+        How many states there may be where the file does not say it.
+
+    Attributes
+    ----------
+    first : Source
+        The first piece.
+    head : Head
+    note : str
+        What is in the file and not read.
+
+    Examples
+    --------
+    >>> read = Transitions([Source("c.tra", "2 2\\n0 1 3\\n"), Source("c.tra", "1 0 1/2\\n", 3)], 9)
+    >>> [(int(i[0]), int(j[0]), str(value[0])) for i, j, value in read]
+    [(0, 1, '3'), (1, 0, '1/2')]
+
+    Raises
+    ------
+    FileFormatError
+        If the file is no chain; while iterating, if a line is no transition, or a state is outside.
+    """
+
+    def __init__(self, pieces: Iterable[Source], most: int) -> None:
+        self._others, self._most = iter(pieces), most
+        self.first, self.head, self.note = _without_actions(next(self._others))
+
+    def __iter__(self) -> Iterator[tuple[Ints, Ints, ExactArray]]:
+        yield read_transitions(self.first, self.head, self._most)
+        for piece in self._others:
+            plain = _plain(piece) if self.note else piece
+            blank = len(plain.text) - len(plain.text.lstrip())
+            yield read_transitions(plain, replace(self.head, end=blank), self._most)
+
+    def demand(self, count: int) -> None:
+        """Raise an error if the file announced another number of transitions."""
+        head = self.head
+        if head.transitions not in (None, count):
+            raise self.first.error(
+                head.at, f"{head.transitions} transitions announced, {count} in the file"
+            )
+
+
 def read_tra(
-    source: Source,
+    source: Source | Iterable[Source],
     *,
     chain: Chain | None = None,
     labels: Source | None = None,
@@ -95,7 +149,8 @@ def read_tra(
 
     Parameters
     ----------
-    source : Source
+    source : Source, or iterable of Source
+        The text, or its pieces in whole lines.
     chain : {"dtmc", "ctmc"}, optional
         Whether the numbers are probabilities (the matrix as it stands) or rates, from which the
         outflow is made. If it is not given, they are rates unless the rows of all states sum to 1 (one
@@ -127,51 +182,66 @@ def read_tra(
         If a line is not a transition, a state is outside 1 … n, the number of transitions is not
         the announced one, or a number is negative and the matrix is no generator.
     """
-    source, head, note_of_actions = _without_actions(source)
     most = available_memory() // _A_STATE
+    read = Transitions([source] if isinstance(source, Source) else source, most)
+    first, head = read.first, read.head
     if head.states is not None and head.states > most:
-        raise source.error(source.text.index(str(head.states)), _too_many(head.states, most))
-    start, stop, values = read_transitions(source, head, most)
-    if head.transitions not in (None, len(start)):
-        raise source.error(
-            head.at, f"{head.transitions} transitions announced, {len(start)} in the file"
-        )
+        raise first.error(first.text.index(str(head.states)), _too_many(head.states, most))
+    starts, stops, parts = zip(*read, strict=True)
+    start, stop, values = joined(starts), joined(stops), ExactArray.concatenate(parts)
+    del starts, stops, parts
+    read.demand(len(start))
     count = head.states
     if count is None:
         count = 1 + int(max(start.max(initial=0), stop.max(initial=0)))
     rows = start, stop, values
-    names = [f"S{k + head.first}" for k in range(count)]
+    names = _names(head.first, count)
     try:
         kind, note = kind_of(names, start, stop, values, chain or head.chain)
     except FileFormatError as problem:
-        raise FileFormatError(f"{source.path}: {problem}") from None
-    repeated = _repeated(names, start, stop)
+        raise FileFormatError(f"{first.path}: {problem}") from None
     if kind == "ctmc":
         # What leaves a state is the sum of its rates to others; a rate to itself changes nothing.
         moves = start != stop
         if not moves.all():
             start, stop, values = start[moves], stop[moves], values.take(moves)
         outflow = values.group_sum(start, count).times(np.full(count, -1))
-        every = np.arange(count, dtype=np.int64)
-        start, stop = np.concatenate((start, every)), np.concatenate((stop, every))
         values = ExactArray.concatenate([values, outflow])
+    keys = np.empty(len(values), dtype=np.int64)
+    np.multiply(stop, count, out=keys[: len(stop)])
+    keys[: len(stop)] += start
+    if kind == "ctmc":
+        keys[len(stop) :] = np.arange(count) * (count + 1)
+    order, keys = sort_with_order(keys)
     table = np.arange(count + 1, dtype=np.int64)
-    ode = PolynomialODE.from_terms(
-        names,
-        stop,
-        start,
-        values,
-        Monomials(table, table[:-1], np.ones(count, dtype=np.int64)),
-    )
-    zeros = dict.fromkeys(ode.variables, Fraction(0))
-    notes = tuple(text for text in (note_of_actions, repeated, note) if text)
+    monomials = Monomials(table, table[:-1], np.ones(count, dtype=np.int64))
+    zeros = dict.fromkeys(names, Fraction(0))
+    ode = PolynomialODE.from_sorted_terms(zeros, keys, values.take(order), monomials)
+    # As many terms as there were before equal ones were added up: then nothing is given twice.
+    once = ode.terms == len(order) and len(start) == len(rows[0])
+    repeated = "" if once else _repeated(names, *rows[:2])
+    notes = tuple(text for text in (read.note, repeated, note) if text)
     in_steps = in_time(ode, kind == "dtmc")
-    model = Model(Path(source.path).stem, in_steps, zeros, notes=notes)
+    model = Model(Path(first.path).stem, in_steps, zeros, notes=notes)
     if labels is not None:
         model = with_labels(model, labels, head.first)
     if states is not None:
         model = with_states(model, states, head.first)
     return with_rewards(model, list(rewards), head.first, rows)
+
+
+def _names(first: int, count: int) -> list[str]:
+    """The names of states, S0 or S1 and so on, a hundred in one piece of text.
+
+    Examples
+    --------
+    >>> _names(0, 3), _names(1, 101)[98:]
+    (['S0', 'S1', 'S2'], ['S99', 'S100', 'S101'])
+    """
+    ends = [f"{k:02d}" for k in range(100)]
+    hundreds = [f"\nS{k}" for k in range(1, (first + count) // 100 + 1)]
+    text = "S" + "\nS".join(map(str, range(100))) + "".join(k + k.join(ends) for k in hundreds)
+    return text.split("\n", first + count)[first : first + count]
 
 
 def _too_many(states: int, most: int) -> str:
@@ -223,8 +293,12 @@ def _without_actions(source: Source) -> tuple[Source, Head, str]:
     first, second = lines[1].split(), lines[2].split()
     if len(first) != 2 or len(second) != 4:
         return source, read_head(source), ""
-    plain = Source(source.path, _ACTION.sub(r"\1", source.text))
+    plain = _plain(source)
     return plain, read_head(plain), "names of actions are not read: a chain has no choices"
+
+
+def _plain(source: Source) -> Source:
+    return replace(source, text=_ACTION.sub(r"\1", source.text))
 
 
 def read_transitions(source: Source, head: Head, most: int) -> tuple[Ints, Ints, ExactArray]:
@@ -249,7 +323,7 @@ def read_transitions(source: Source, head: Head, most: int) -> tuple[Ints, Ints,
     if columns is not None:
         start, stop, values = columns
         if min(start.min(), stop.min()) >= first and max(start.max(), stop.max()) <= last:
-            return start - first, stop - first, values
+            return (start - first, stop - first, values) if first else columns
     sources, targets, places = [], [], []
     table: dict[str, int] = {}
     numbers: list[Fraction] = []
@@ -286,7 +360,7 @@ def read_transitions(source: Source, head: Head, most: int) -> tuple[Ints, Ints,
 def _repeated(names: Sequence[str], start: Ints, stop: Ints) -> str:
     """The note on transitions that a file gives more than once."""
     keys = start * len(names) + stop
-    if (np.diff(keys) > 0).all():  # in order, as tools write them
+    if (keys[1:] > keys[:-1]).all():  # in order, as tools write them
         return ""
     keys, often = np.unique(keys, return_counts=True)
     twice = keys[often > 1].tolist()

@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from symlump.errors import InputError
-from symlump.ode.distinct import order_of
+from symlump.ode.distinct import sort_with_order
 from symlump.ode.exact import WORDS, IntArray, reduce_modulo
 from symlump.ode.monomials import ranges, starts_of
 
@@ -205,8 +205,7 @@ def segment_sums(values: Residues, lengths: IntArray, prime: int) -> Residues:
 
 def sums_by_key(keys: IntArray, values: Residues, prime: int) -> tuple[IntArray, Residues]:
     """The distinct keys, ascending, and for each the sum of its residues."""
-    order = order_of(keys)
-    keys = keys[order]
+    order, keys = sort_with_order(keys)
     start = np.flatnonzero(np.diff(keys, prepend=keys[:1] - 1))
     if not start.size:
         return keys, values[:0]

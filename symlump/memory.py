@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import mmap
 import re
 import sys
@@ -67,6 +68,25 @@ def memory_errors() -> Iterator[None]:
         if found is None:
             raise
         raise OutOfMemoryError(_said(found)) from None
+
+
+@contextmanager
+def without_collection() -> Iterator[None]:
+    """Keep Python from looking for unreachable cycles, again and again, where much is made that is kept.
+
+    Examples
+    --------
+    >>> with without_collection():
+    ...     gc.isenabled()
+    False
+    """
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def _said(found: re.Match[str] | None) -> str:

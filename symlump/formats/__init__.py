@@ -27,7 +27,7 @@ from symlump.files import STANDARD, write_text
 from symlump.formats import translated
 from symlump.formats.model import Model, substitute_constants
 from symlump.formats.source import LongSection, Source, file_size, quote, quote_names, read_pieces
-from symlump.memory import demand_memory, memory_errors, size_text
+from symlump.memory import demand_memory, memory_errors, size_text, without_collection
 from symlump.ode.functions.printing import symbol_text
 from symlump.ode.reactions import FlowArrays
 from symlump.ode.system import ODE
@@ -64,6 +64,7 @@ __all__ = ["Model", "SUFFIXES", "read", "substitute_constants", "write"]
 
 
 @memory_errors()
+@without_collection()
 def read(
     path: str | Path,
     *,

@@ -210,11 +210,14 @@ def evaluate(
         while tasks:
             node, what = tasks.pop()
             if not isinstance(node, Call):
-                results.append(evaluate(node, values, arithmetic))
+                results.append(_leaf(node, values, arithmetic))
                 continue
             arguments = node.arguments
             if what == _EVALUATE and node.operator == "piecewise" and len(arguments) > 1:
                 tasks += [(node, 0), (arguments[1], _EVALUATE)]
+            elif what == _EVALUATE and Call not in map(type, arguments):  # as most are
+                given = [_leaf(leaf, values, arithmetic) for leaf in arguments]
+                results.append(arithmetic.apply(node.operator, given, place))
             elif what == _EVALUATE:
                 tasks.append((node, _APPLY))
                 tasks += [(argument, _EVALUATE) for argument in reversed(arguments)]
@@ -236,6 +239,14 @@ def evaluate(
                 else:
                     raise NotPolynomialError("piecewise has no value here")
         return results[0]
+    return _leaf(expression, values, arithmetic)
+
+
+def _leaf(
+    expression: Expression, values: Mapping[str, Value], arithmetic: ExpressionAlgebra[Value]
+) -> Value:
+    """The value of a name or a number."""
+    assert not isinstance(expression, Call)
     if isinstance(expression, str):
         if expression not in values:
             raise FileFormatError(f"the name {quote(expression)} is not defined or has no value")
@@ -251,7 +262,15 @@ def symbols(expression: Expression) -> list[str]:
     >>> symbols(Call("*", ("k", Call("+", ("x", "k")))))
     ['k', 'x']
     """
-    return list(dict.fromkeys(node for node in nodes(expression) if isinstance(node, str)))
+    found: dict[str, None] = {}
+    tasks = [expression]
+    while tasks:
+        node = tasks.pop()
+        if isinstance(node, str):
+            found[node] = None
+        elif isinstance(node, Call):
+            tasks += reversed(node.arguments)
+    return list(found)
 
 
 def asks_for(expression: Expression, *operators: str) -> bool:

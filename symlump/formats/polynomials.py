@@ -7,10 +7,10 @@ this one, too. (That the symbol and k determine each other is known here only wh
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Hashable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import ParamSpec
 
 from symlump.errors import InputError, NotPolynomialError
 from symlump.formats import numerals
@@ -21,6 +21,8 @@ from symlump.ode.functions.algebra import Budget, Monomial, Polynomial
 from symlump.ode.polynomial import PolynomialODE
 from symlump.ode.reactions import FlowArrays
 from symlump.ode.substitute import substitute
+
+Given = ParamSpec("Given")
 
 RATIONAL = "rational rate: not polynomial; it divides by an expression that is not constant"
 _SHOWN = 60
@@ -132,8 +134,7 @@ class PolynomialArithmetic:
         return self._function(operator, arguments, place)
 
     def _product(self, p: Polynomial, q: Polynomial) -> Polynomial:
-        with _not_multiplied_out():
-            product = algebra.multiply(p, q, self._budget)
+        product = _multiplied_out(algebra.multiply, p, q, self._budget)
         if not self._inverse:
             return product
         result: Polynomial = {}
@@ -180,8 +181,7 @@ class PolynomialArithmetic:
         low = algebra.constant_of(base)
         if low is not None:
             return algebra.constant(_power_of_number(low, int(exponent)))
-        with _not_multiplied_out():
-            return algebra.power(base, int(exponent), self._budget)
+        return _multiplied_out(algebra.power, base, int(exponent), self._budget)
 
     def _function(
         self,
@@ -329,11 +329,12 @@ class PolynomialArithmetic:
         return " + ".join(terms).replace("+ -", "- ")
 
 
-@contextmanager
-def _not_multiplied_out() -> Iterator[None]:
-    """What is too large to be multiplied out may stand below a line, where it need not be."""
+def _multiplied_out(
+    operation: Callable[Given, Polynomial], *given: Given.args, **options: Given.kwargs
+) -> Polynomial:
+    """The result of an operation; what is too large to be multiplied out may stand below a line."""
     try:
-        yield
+        return operation(*given, **options)
     except InputError as problem:
         raise NotPolynomialError(str(problem)) from None
 

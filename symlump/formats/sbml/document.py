@@ -7,7 +7,7 @@ and every element is looked up in the list of what is understood as soon as it b
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 from xml.parsers import expat
 
@@ -29,6 +29,10 @@ _PACKAGE = re.compile(r"https?://www\.sbml\.org/sbml/level\d+/version\d+/(\w+)/v
 _TOKENS = frozenset({"cn", "ci", "csymbol"})
 
 
+_NO_ATTRIBUTES: dict[str, str] = {}
+_NO_CHILDREN: Any = ()  # most elements have none, and no list of them is made
+
+
 @dataclass(slots=True, eq=False)
 class Element:
     """An element; ``text`` is filled where it means something, with "|" in place of ``<sep/>``."""
@@ -37,8 +41,15 @@ class Element:
     attributes: dict[str, str]
     line: int
     column: int
-    children: list[Element] = field(default_factory=list)
+    children: list[Element] = _NO_CHILDREN
     text: str = ""
+
+    def add(self, child: Element) -> None:
+        """Put an element behind those inside this one."""
+        if self.children is _NO_CHILDREN:
+            self.children = [child]
+        else:
+            self.children.append(child)
 
     def get(self, *names: str) -> str | None:
         """The first of these attributes that is there."""
@@ -105,6 +116,7 @@ class _Parser:
         self.skipping = 0
         self.required: dict[str, bool] = {}
         self.notes: dict[str, None] = {}
+        self.looked_into: dict[tuple[str, str], tuple[str, str]] = {}
         parser: Any = expat.ParserCreate(namespace_separator=" ")
         parser.buffer_text = True
         parser.StartElementHandler = self._start
@@ -138,17 +150,22 @@ class _Parser:
             if self.skipping > MAX_DEPTH:
                 raise self._error(f"elements nested more than {MAX_DEPTH} deep")
             return
-        space, _, tag = name.rpartition(" ")
         parent = self.open[-1] if self.open else None
-        if parent is None:
-            self._begin(space, tag, given)
-        elif self._is_silent(space, tag, parent):
-            self.skipping = 1
-            return
-        attributes = {} if not given else self._understood(tag, space, given)
-        element = Element(
-            tag, attributes, self.parser.CurrentLineNumber, self.parser.CurrentColumnNumber + 1
-        )
+        known = None if parent is None else self.looked_into.get((parent.tag, name))
+        if known is None:
+            space, _, tag = name.rpartition(" ")
+            if parent is None:
+                self._begin(space, tag, given)
+            elif self._is_silent(space, tag, parent):
+                self.skipping = 1
+                return
+            else:
+                self.looked_into[parent.tag, name] = space, tag
+        else:
+            space, tag = known
+        attributes = self._understood(tag, space, given) if given else _NO_ATTRIBUTES
+        parser = self.parser
+        element = Element(tag, attributes, parser.CurrentLineNumber, parser.CurrentColumnNumber + 1)
         if len(self.open) >= MAX_DEPTH:
             raise self._error(f"elements nested more than {MAX_DEPTH} deep")
         if parent is None:
@@ -156,7 +173,7 @@ class _Parser:
         elif tag == "sep":
             parent.text += "|"
         else:
-            parent.children.append(element)
+            parent.add(element)
         self.open.append(element)
         if tag in _TOKENS:
             self.parser.CharacterDataHandler = self._characters

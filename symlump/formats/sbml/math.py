@@ -94,6 +94,7 @@ class MathReader:
         self.rates: dict[str, Element] = {}  # the symbols whose rate is asked for
         self._bodies: dict[str, tuple[tuple[str, ...], Expression]] = {}
         self._followed: list[str] = []
+        self._numbers: dict[tuple[str, str], Fraction] = {}
 
     def read(self, owner: Element, names: Mapping[str, str] | None = None) -> Expression:
         """The expression in the element ``math`` of an element.
@@ -109,15 +110,15 @@ class MathReader:
 
     def _expression(self, root: Element, names: Mapping[str, str]) -> Expression:
         values: list[Expression] = []
-        tasks: list[tuple[Element, bool]] = [(root, False)]
+        # An element, and once they are known the elements in it whose values have to come first.
+        tasks: list[tuple[Element, list[Element] | None]] = [(root, None)]
         left = MAX_NODES
         while tasks:
-            element, ready = tasks.pop()
+            element, inner = tasks.pop()
             left -= 1
             if left < 0:
                 raise self.document.error(root, f"an expression has more than {MAX_NODES} parts")
-            inner = self._operands(element)
-            if ready:
+            if inner is not None:
                 count = len(inner)
                 arguments = values[len(values) - count :]
                 del values[len(values) - count :]
@@ -126,7 +127,9 @@ class MathReader:
                     value, size = value
                     left -= size
                 values.append(value)
-            elif inner is _NONE:
+                continue
+            inner = self._operands(element)
+            if inner is _NONE:
                 try:
                     values.append(self._leaf(element, names))
                 except InputError as problem:
@@ -134,8 +137,8 @@ class MathReader:
                         raise
                     raise self.document.error(element, str(problem), type(problem)) from None
             else:
-                tasks.append((element, True))
-                tasks += [(operand, False) for operand in reversed(inner)]
+                tasks.append((element, inner))
+                tasks += [(operand, None) for operand in reversed(inner)]
         return values[0]
 
     def _operands(self, element: Element) -> list[Element]:
@@ -211,7 +214,10 @@ class MathReader:
             name = text.strip()
             return names.get(name, name)
         if tag == "cn":
-            return _number(element.attributes.get("type", "real").strip(), text)
+            written = element.attributes.get("type", "real"), text
+            if written not in self._numbers:
+                self._numbers[written] = _number(written[0].strip(), text)
+            return self._numbers[written]
         if tag in _CONSTANTS:
             return _CONSTANTS[tag]
         if tag == "csymbol":

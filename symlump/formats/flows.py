@@ -1,4 +1,4 @@
-"""Collecting a system while a file is read: flows, in flat lists, turned into arrays at the end.
+"""Collecting a system while a file is read: flows, in flat arrays.
 
 A flow is a coefficient times a monomial, with the number of copies of each variable that it makes
 (negative: that it consumes). A reaction is one flow however many species it changes, so that its
@@ -7,6 +7,7 @@ monomial is stored once; an equation is one flow per term, into one variable.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 
@@ -23,7 +24,7 @@ from symlump.ode.system import ODE
 class Flows:
     """Flows in the order in which they were added.
 
-    The lists are public: a reader's inner loop appends to them directly. For each flow ``sizes``
+    The arrays are public: a reader's inner loop appends to them directly. For each flow ``sizes``
     has its number of factors, ``widths`` its number of changes, and ``rates`` its place in the
     table of coefficients that :meth:`coefficient` fills.
 
@@ -38,13 +39,13 @@ class Flows:
     """
 
     def __init__(self) -> None:
-        self.factors: list[int] = []
-        self.powers: list[int] = []
-        self.sizes: list[int] = []
-        self.changed: list[int] = []
-        self.counts: list[int] = []
-        self.widths: list[int] = []
-        self.rates: list[int] = []
+        self.factors = array("q")
+        self.powers = array("q")
+        self.sizes = array("q")
+        self.changed = array("q")
+        self.counts = array("q")
+        self.widths = array("q")
+        self.rates = array("q")
         self._table: dict[Fraction, int] = {}
 
     def coefficient(self, value: Fraction) -> int:
@@ -106,23 +107,23 @@ class Flows:
     def take(self) -> FlowArrays:
         """The flows so far, which are forgotten here, with the places of coefficients."""
         found = self._arrays()
-        for held in (self.factors, self.powers, self.sizes, self.changed, self.counts, self.widths):
-            held.clear()
-        self.rates.clear()
+        held = self.factors, self.powers, self.sizes, self.changed, self.counts, self.widths
+        for numbers in (*held, self.rates):
+            del numbers[:]
         self._table.clear()
         return found
 
     def _arrays(self) -> FlowArrays:
         flow = np.arange(len(self.rates), dtype=np.int64)
-        table = ExactArray.from_fractions(self._table)
+        table = ExactArray.from_fractions(self._table).over_one()
         return FlowArrays(
-            table.take(np.array(self.rates, dtype=np.int64)),
-            np.repeat(flow, np.array(self.sizes, dtype=np.int64)),
-            np.array(self.factors, dtype=np.int64),
-            np.array(self.powers, dtype=np.int64),
-            np.repeat(flow, np.array(self.widths, dtype=np.int64)),
-            np.array(self.changed, dtype=np.int64),
-            np.array(self.counts, dtype=np.int64),
+            table.take(np.array(self.rates)),
+            np.repeat(flow, np.array(self.sizes)),
+            np.array(self.factors),
+            np.array(self.powers),
+            np.repeat(flow, np.array(self.widths)),
+            np.array(self.changed),
+            np.array(self.counts),
         )
 
     def build_over(

@@ -383,6 +383,17 @@ class ExactArray:
         same = (mine.numerators == theirs.numerators) & (mine.denominators == theirs.denominators)
         return np.asarray(same, dtype=bool)
 
+    def over_one(self) -> ExactArray:
+        """The same numbers over one denominator, where that leaves machine integers with half of their bits.
+
+        Examples
+        --------
+        >>> ExactArray.from_fractions([Fraction(1, 2), Fraction(2, 3)]).over_one().numerators.tolist()
+        [3, 4]
+        """
+        shared = None if self.denominators is None else self._over_shared(_MAX_WORD)
+        return self if shared is None else ExactArray.from_array(*shared)
+
     def _canonical(self) -> ExactArray:
         """The numbers so that equal ones are stored alike: floats, over one denominator, or in lowest terms."""
         if self.denominators is None or _stored(self.denominators).size == 1:

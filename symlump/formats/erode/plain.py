@@ -99,15 +99,15 @@ class FlatReader:
                 break
             flows.rates.append(place)
             flows.sizes.append(size + len(factors))
-            flows.factors += reactants
-            flows.factors += factors
-            flows.powers += [1] * size
-            flows.powers += powers
+            flows.factors.extend(reactants)
+            flows.factors.extend(factors)
+            flows.powers.extend([1] * size)
+            flows.powers.extend(powers)
             flows.widths.append(size + len(products))
-            flows.changed += reactants
-            flows.changed += products
-            flows.counts += [-1] * size
-            flows.counts += [1] * len(products)
+            flows.changed.extend(reactants)
+            flows.changed.extend(products)
+            flows.counts.extend([-1] * size)
+            flows.counts.extend([1] * len(products))
             start = line.end()
         return start
 
@@ -129,7 +129,7 @@ class FlatReader:
         """Add reactions of known words, all at once; nothing if there is any other word, or another order."""
         spaced = chunk.replace("->", " -> ").replace("+", " + ").replace(",", " , ")
         try:
-            word = np.array([*map(self._words.__getitem__, spaced.split())], dtype=np.int64)
+            word = np.fromiter(map(self._words.__getitem__, spaced.split()), dtype=np.int64)
         except KeyError:
             return False
         arrows, commas = np.flatnonzero(word == _ARROW), np.flatnonzero(word == _COMMA)
@@ -153,13 +153,17 @@ class FlatReader:
         sizes = np.bincount(reaction[left], minlength=count)
         if sizes.max() > MAX_DEGREE:
             return False
-        flows.rates += [self._places[k] for k in (_RATE - word[rates]).tolist()]
-        flows.sizes += sizes.tolist()
-        flows.widths += np.bincount(reaction, minlength=count).tolist()
-        flows.factors += word[species[left]].tolist()
-        flows.powers += [1] * int(left.sum())
-        flows.changed += word[species].tolist()
-        flows.counts += np.where(left, -1, 1).tolist()
+        factors = word[species[left]]
+        for held, numbers in (
+            (flows.rates, np.array(self._places)[_RATE - word[rates]]),
+            (flows.sizes, sizes),
+            (flows.widths, np.bincount(reaction, minlength=count)),
+            (flows.factors, factors),
+            (flows.powers, np.ones_like(factors)),
+            (flows.changed, word[species]),
+            (flows.counts, np.where(left, -1, 1)),
+        ):
+            held.frombytes(numbers.astype(np.int64, copy=False).tobytes())
         return True
 
     def learn_rate(self, start: int, end: int, rate: Polynomial) -> None:
@@ -190,11 +194,11 @@ class FlatReader:
             for place, (_, _, factors, powers) in terms:
                 flows.rates.append(place)
                 flows.sizes.append(len(factors))
-                flows.factors += factors
-                flows.powers += powers
-            flows.changed += [row] * len(terms)
-            flows.counts += [1] * len(terms)
-            flows.widths += [1] * len(terms)
+                flows.factors.extend(factors)
+                flows.powers.extend(powers)
+            flows.changed.extend([row] * len(terms))
+            flows.counts.extend([1] * len(terms))
+            flows.widths.extend([1] * len(terms))
             start = line.end()
         return start
 

@@ -417,6 +417,8 @@ class ExactArray:
     def concatenate(parts: Sequence[ExactArray]) -> ExactArray:
         """One vector after the other; floats stay floats only if all parts are."""
         parts = [part for part in parts if len(part)] or list(parts[:1])
+        if len(parts) == 1:
+            return parts[0]
         if all(part.is_float for part in parts):
             return ExactArray(np.concatenate([part.numerators for part in parts]))
         exact = [part.as_integers() for part in parts]

@@ -59,11 +59,11 @@ def read_columns(
         if tokens is None:
             return None
         words, at, length = tokens
-        digits = length  # up to a point
+        word, digits = words[at], length  # up to a point
         if b"." in letters:
             digits = length.copy()
-            digits[2] = _before_point(words[at[2]], length[2])
-        whole, good = _integers(words, at, digits)
+            digits[2] = _before_point(word[2], length[2])
+        whole, good = _integers(word, digits, words, at)
         if not good[:2].all() or length[:2].max() > _MAX_STATE:
             return None
         part, plain = ExactArray.from_array(whole[2]), good[2]
@@ -106,8 +106,8 @@ def _chunks(text: str, start: int) -> Iterator[tuple[int, int]]:
 def _tokens(letters: bytes) -> tuple[Words, Ints, Ints] | None:
     """Tokens, if three stand on each line with one blank between them.
 
-    Returned are the words that begin with each letter, and where the first, the second and the third tokens of
-    the lines begin, and how long they are.
+    Returned are the words that begin with each letter, none of them copied, and where the first, the second
+    and the third tokens of the lines begin, and how long they are.
     """
     padded = letters + b"\n" * 10
     data = np.frombuffer(padded, dtype=np.uint8)
@@ -126,7 +126,7 @@ def _tokens(letters: bytes) -> tuple[Words, Ints, Ints] | None:
     if not gaps.min():
         return None
     words = np.ndarray(len(padded) - 7, dtype="<u8", buffer=data, strides=(1,))
-    return words.copy(), at, gaps
+    return words, at, gaps
 
 
 def _before_point(word: Words, length: Ints) -> Ints:
@@ -143,7 +143,8 @@ def _decimals(
 ) -> tuple[ExactArray, Flags]:
     """Numbers with what stands behind their points, and which of them are plain decimals."""
     decimals = np.maximum(length - digits - 1, 0)
-    part, good = _integers(words, at + digits + 1, decimals)
+    at = at + digits + 1
+    part, good = _integers(words[at], decimals, words, at)
     plain = plain & good & (digits + decimals > 0)
     most = int(decimals.max())
     if int(digits.max()) + most > _MAX_DIGITS:
@@ -155,14 +156,14 @@ def _decimals(
     return ExactArray.from_array(part, 10**most), plain
 
 
-def _integers(words: Words, at: Ints, length: Ints) -> tuple[Ints, Flags]:
-    """The integers of some digits at some places, and which of them are at most 18 digits, or none.
+def _integers(word: Words, length: Ints, words: Words, at: Ints) -> tuple[Ints, Flags]:
+    """The integers of some digits, and which of them are at most 18 digits, or none.
 
-    Eight letters are one word, whose first letter is its lowest byte. Shifted, its last digit is the highest
-    byte, with zeros below the first one. Pairs of digits are joined to numbers below 100, those to numbers
-    below 10⁴, and those to the result, each for all of the word by one multiplication.
+    The words with which they begin are used up. Eight letters are one word, whose first letter is its lowest
+    byte. Shifted, its last digit is the highest byte, with zeros below the first one. Pairs of digits are
+    joined to numbers below 100, those to numbers below 10⁴, and those to the result, each for all of the word
+    by one multiplication.
     """
-    word = words[at]
     word ^= _ZEROS  # digits become 0 … 9, any other letter more
     shift = 8 - length
     shift <<= 3
@@ -183,8 +184,8 @@ def _integers(words: Words, at: Ints, length: Ints) -> tuple[Ints, Flags]:
         few = np.flatnonzero(length[long] <= _MAX_DIGITS)
         long = tuple(axis[few] for axis in long)
         at, rest = at[long], length[long] - 8
-        high, plain_high = _integers(words, at, rest)
-        low, plain_low = _integers(words, at + rest, np.full(rest.size, 8))
+        high, plain_high = _integers(words[at], rest, words, at)
+        low, plain_low = _integers(words[at + rest], np.full(rest.size, 8), words, at + rest)
         value[long] = high * 10**8 + low
         plain[long] = plain_high & plain_low
     return value, plain

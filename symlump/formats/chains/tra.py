@@ -29,7 +29,7 @@ from symlump.formats.chains.states import with_labels, with_rewards, with_states
 from symlump.formats.model import Model
 from symlump.formats.source import Source, quote, quote_names
 from symlump.memory import available_memory, size_text
-from symlump.ode.distinct import sort_with_order
+from symlump.ode.distinct import distinct, sort_with_order
 from symlump.ode.exact import ExactArray
 from symlump.ode.maps import in_time
 from symlump.ode.monomials import Monomials
@@ -200,10 +200,12 @@ def read_tra(
         kind, note = kind_of(names, start, stop, values, chain or head.chain)
     except FileFormatError as problem:
         raise FileFormatError(f"{first.path}: {problem}") from None
+    loops = start[:0]
     if kind == "ctmc":
         # What leaves a state is the sum of its rates to others; a rate to itself changes nothing.
         moves = start != stop
-        if not moves.all():
+        loops = start[~moves]
+        if loops.size:
             start, stop, values = start[moves], stop[moves], values.take(moves)
         outflow = values.group_sum(start, count).times(np.full(count, -1))
         values = ExactArray.concatenate([values, outflow])
@@ -218,7 +220,7 @@ def read_tra(
     zeros = dict.fromkeys(names, Fraction(0))
     ode = PolynomialODE.from_sorted_terms(zeros, keys, values.take(order), monomials)
     # As many terms as there were before equal ones were added up: then nothing is given twice.
-    once = ode.terms == len(order) and len(start) == len(rows[0])
+    once = ode.terms == len(order) and distinct(loops).size == loops.size
     repeated = "" if once else _repeated(names, *rows[:2])
     notes = tuple(text for text in (read.note, repeated, note) if text)
     in_steps = in_time(ode, kind == "dtmc")

@@ -205,7 +205,7 @@ def segment_sums(values: Residues, lengths: IntArray, prime: int) -> Residues:
 
 def sums_by_key(keys: IntArray, values: Residues, prime: int) -> tuple[IntArray, Residues]:
     """The distinct keys, ascending, and for each the sum of its residues."""
-    order, keys = sort_with_order(keys)
+    order, keys = sort_with_order(keys.copy())
     start = np.flatnonzero(np.diff(keys, prepend=keys[:1] - 1))
     if not start.size:
         return keys, values[:0]

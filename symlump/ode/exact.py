@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from symlump.errors import FailureError, InputError
-from symlump.ode.distinct import distinct
+from symlump.ode.distinct import FEW, distinct, extent, sort_with_order
 
 IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float64]
@@ -247,11 +247,45 @@ class ExactArray:
         otherwise. Floats stay floats where every sum is one, and numbers over one denominator over this one;
         other sums are in lowest terms.
         """
+        if not self.is_float:  # and small enough for any groups
+            machine = self._over_shared(_INT64_SAFE // max(1, len(self)))
+            if machine is not None:
+                return self._machine_sums(machine, groups, count)
         sizes = np.bincount(groups, minlength=count)
         if sizes.max(initial=0) <= 1:
             return self._scatter(groups, count)._canonical()
         total = self.as_integers()._integer_sums(groups, count, int(sizes.max()))
         return total.as_floats() if self.is_float else total
+
+    def sorted_by(self, keys: IntArray) -> tuple[IntArray, ExactArray]:
+        """Keys in ascending order, which are used up, and the numbers in their order; of equal keys in any.
+
+        Short numbers are sorted with their keys, as one integer each, instead of being looked up afterwards.
+
+        Examples
+        --------
+        >>> keys, numbers = ExactArray.from_fractions([5, 6, 7]).sorted_by(np.array([30, 10, 20]))
+        >>> keys.tolist(), numbers.numerators.tolist()
+        ([10, 20, 30], [6, 7, 5])
+        """
+        below, low, least, width, bits = self.denominators, 0, 0, 64, 0
+        many = keys.size >= FEW and self.numerators.dtype == np.int64
+        if many and below is not None and _stored(below).size == 1:
+            (low, width), (least, bits) = extent(keys), extent(self.numerators)
+        if below is None or width + bits > 63:
+            order, keys = sort_with_order(keys)
+            return keys, self.take(order)
+        packed = keys.astype(np.int64, copy=False)
+        packed -= low
+        packed <<= bits
+        packed += self.numerators
+        packed -= least
+        packed.sort()
+        numerators = packed & ((1 << bits) - 1)
+        numerators += least
+        packed >>= bits
+        packed += low
+        return packed, ExactArray.from_array(numerators, int(below[0]))
 
     def sums_by(self, keys: IntArray) -> tuple[IntArray, ExactArray]:
         """The sums of the numbers of each key that are not 0, with the keys, which are given in order."""
@@ -276,23 +310,29 @@ class ExactArray:
         """Sums over one shared denominator: in 64 bits where they fit, else in Python integers."""
         machine = self._over_shared(_INT64_SAFE // max(1, most))
         if machine is not None:
-            total = np.zeros(count, dtype=np.int64)
-            np.add.at(total, groups, machine[0])
-            sums = ExactArray.from_array(total, machine[1])
-            assert self.denominators is not None
-            return sums if _stored(self.denominators).size == 1 else sums.in_lowest_terms()
+            return self._machine_sums(machine, groups, count)
         numerators, denominators = self.numerators, self.denominators
         assert denominators is not None
         shared = lcm(*(int(d) for d in distinct(denominators)))
         if shared.bit_length() > _MAX_SHARED_BITS:  # unrelated denominators: one sum at a time
-            one_by_one: list[Fraction] = [Fraction(0)] * count
+            sums: list[Fraction] = [Fraction(0)] * count
             for group, value in zip(groups.tolist(), self, strict=True):
-                one_by_one[group] += value
-            return ExactArray.from_fractions(one_by_one)
+                sums[group] += value
+            return ExactArray.from_fractions(sums)
         factor = shared // denominators.astype(object)
         total = np.zeros(count, dtype=object)
         np.add.at(total, groups, numerators.astype(object) * factor)
         return ExactArray(total, _repeated(shared, count, object)).in_lowest_terms()._packed()
+
+    def _machine_sums(
+        self, machine: tuple[IntArray, int], groups: IntArray, count: int
+    ) -> ExactArray:
+        """Sums of machine integers, which are these numbers over one denominator."""
+        total = np.zeros(count, dtype=np.int64)
+        np.add.at(total, groups, machine[0])
+        sums = ExactArray.from_array(total, machine[1])
+        assert self.denominators is not None
+        return sums if _stored(self.denominators).size == 1 else sums.in_lowest_terms()
 
     def _over_shared(self, limit: int) -> tuple[IntArray, int] | None:
         """Machine integers below a limit, and the denominator that they share; None where they are larger."""

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from symlump.errors import NotPolynomialError, VariableError
-from symlump.ode.distinct import index_of, sort_with_order
+from symlump.ode.distinct import index_of
 from symlump.ode.exact import ExactArray, IntArray
 from symlump.ode.maps import in_time
 from symlump.ode.monomials import Monomials
@@ -107,10 +107,8 @@ class PolynomialODE(ODE):
         keys = rows.astype(np.int64)
         keys *= max(1, len(monomials))
         keys += columns
-        order, keys = sort_with_order(keys)
-        return cls.from_sorted_terms(
-            variables, keys, coefficients.take(order), monomials, parameters
-        )
+        keys, coefficients = coefficients.sorted_by(keys)
+        return cls.from_sorted_terms(variables, keys, coefficients, monomials, parameters)
 
     @classmethod
     def from_sorted_terms(

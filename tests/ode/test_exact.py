@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from symlump.errors import InputError
+from symlump.ode.distinct import sort_with_order
 from symlump.ode.exact import ExactArray
 
 PRIME = 2**31 - 1
@@ -104,3 +105,25 @@ def test_numbers_over_one_denominator_stay_over_one(parts):
     assert halves.same_as(ExactArray.from_fractions([Fraction(1, 4), Fraction(1, 2), 1])).all()
     assert halves.in_lowest_terms().denominators.tolist() == [4, 2, 1]
     assert halves.residues(7).tolist() == [2, 4, 1]
+
+
+@pytest.mark.parametrize("count", [3, 5000])
+@pytest.mark.parametrize("size", [1, 1000, 2**40, 2**61])
+@pytest.mark.parametrize("kind", ["whole", "over one", "each", "floats", "long"])
+def test_numbers_are_sorted_with_their_keys(count, size, kind):
+    generator = np.random.default_rng(count)
+    numbers = generator.integers(-size, size, count)
+    keys = generator.integers(-(10**6), 10**6, count)
+    array = {
+        "whole": ExactArray.from_array(numbers),
+        "over one": ExactArray.from_array(numbers, 10**6),
+        "each": ExactArray(numbers, generator.integers(1, 9, count)),
+        "floats": ExactArray(numbers / 8),
+        "long": ExactArray(numbers.astype(object) * 10**30, np.full(count, 7, dtype=object)),
+    }[kind]
+    expected = sorted(zip(keys.tolist(), array, strict=True))
+    ordered, values = array.sorted_by(keys.copy())
+    assert sorted(zip(ordered.tolist(), values, strict=True)) == expected
+    assert ordered.tolist() == [key for key, _ in expected]
+    order, again = sort_with_order(keys.copy())
+    assert again.tolist() == keys[order].tolist() == ordered.tolist()

@@ -69,8 +69,8 @@ def read_columns(
         part, plain = ExactArray.from_array(whole[2]), good[2]
         if digits is not length:
             part, plain = _decimals(words, at[2], digits[2], length[2], whole[2], plain)
-        odd = np.flatnonzero(~plain)
-        if odd.size:
+        if not plain.all():
+            odd = np.flatnonzero(~plain)
             places = zip((at[2, odd] + begin).tolist(), length[2, odd].tolist(), strict=True)
             written = [text[k : k + size] for k, size in places]
             special |= {one: number(one) for one in dict.fromkeys(written) if one not in special}

@@ -37,6 +37,8 @@ def kind_of(
         _check_generator(names, start, stop, values, chain)
         note = "the diagonal is negative: taken as the whole matrix, a generator with its outflow"
         return ("ctmc", "") if chain else ("matrix", note)
+    if chain == "ctmc" or not (chain or len(start)):
+        return chain or "matrix", ""
     sums = _row_sums(start, values, len(names))
     off = np.flatnonzero(np.abs(sums - 1) * _PARTS > 1)
     ask = 'if they are not, say chain="{0}" (on the command line: --chain {0})'
@@ -44,8 +46,8 @@ def kind_of(
         rows = [f"{names[k]} ({_text(sums[k])})" for k in off[:_SHOWN].tolist()]
         rows += [f"{len(off) - _SHOWN} more"] if len(off) > _SHOWN else []
         return chain, f"taken as probabilities, though some rows do not sum to 1: {', '.join(rows)}"
-    if chain is not None or not len(start):
-        return chain or "matrix", ""
+    if chain is not None:
+        return chain, ""
     if not len(off):
         return (
             "dtmc",

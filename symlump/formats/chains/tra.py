@@ -29,7 +29,7 @@ from symlump.formats.chains.states import with_labels, with_rewards, with_states
 from symlump.formats.model import Model
 from symlump.formats.source import Source, quote, quote_names
 from symlump.memory import available_memory, size_text
-from symlump.ode.distinct import distinct, sort_with_order
+from symlump.ode.distinct import distinct
 from symlump.ode.exact import ExactArray
 from symlump.ode.maps import in_time
 from symlump.ode.monomials import Monomials
@@ -214,13 +214,14 @@ def read_tra(
     keys[: len(stop)] += start
     if kind == "ctmc":
         keys[len(stop) :] = np.arange(count) * (count + 1)
-    order, keys = sort_with_order(keys)
+    given = len(keys)
+    keys, values = values.sorted_by(keys)
     table = np.arange(count + 1, dtype=np.int64)
     monomials = Monomials(table, table[:-1], np.ones(count, dtype=np.int64))
     zeros = dict.fromkeys(names, Fraction(0))
-    ode = PolynomialODE.from_sorted_terms(zeros, keys, values.take(order), monomials)
+    ode = PolynomialODE.from_sorted_terms(zeros, keys, values, monomials)
     # As many terms as there were before equal ones were added up: then nothing is given twice.
-    once = ode.terms == len(order) and distinct(loops).size == loops.size
+    once = ode.terms == given and distinct(loops).size == loops.size
     repeated = "" if once else _repeated(names, *rows[:2])
     notes = tuple(text for text in (read.note, repeated, note) if text)
     in_steps = in_time(ode, kind == "dtmc")

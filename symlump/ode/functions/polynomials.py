@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from symlump.ode.distinct import distinct, sort_with_order
+from symlump.ode.distinct import distinct
 from symlump.ode.exact import ExactArray, IntArray
 from symlump.ode.functions.algebra import Polynomial
 from symlump.ode.monomials import Monomials, ranges, starts_of
@@ -88,8 +88,8 @@ class Polynomials:
         """Build from loose terms: equal ones are added exactly, zeros dropped."""
         width = max(1, len(monomials))
         keys = rows * width + columns
-        order, keys = sort_with_order(keys)
-        keys, sums = coefficients.take(order).sums_by(keys)
+        keys, coefficients = coefficients.sorted_by(keys)
+        keys, sums = coefficients.sums_by(keys)
         return cls(count, monomials, keys // width, keys % width, sums)
 
     @classmethod

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from symlump.ode.distinct import sort_with_order
 from symlump.ode.exact import ExactArray, IntArray
 from symlump.ode.monomials import ranges, starts_of
 
@@ -52,8 +51,8 @@ class ExactMatrix:
         """Build from loose entries; equal positions are added exactly and zeros dropped."""
         width = max(1, shape[1])
         keys = rows * width + columns
-        order, keys = sort_with_order(keys)
-        keys, sums = values.take(order).sums_by(keys)
+        keys, values = values.sorted_by(keys)
+        keys, sums = values.sums_by(keys)
         return cls(starts_of(keys // width, shape[0]), keys % width, sums, shape[1])
 
     @classmethod

@@ -25,8 +25,11 @@ def test_bench_engine_quick(capsys):
 
 
 def test_bench_readers_and_growth_quick(capsys):
-    code, out, _ = run(capsys, "readers", "--quick", "--rows", "tra,reactions", "--json")
-    tra, reactions = json.loads(out)
+    code, out, _ = run(
+        capsys, "readers", "--quick", "--rows", "tra,tra-numbers,reactions", "--json"
+    )
+    tra, numbers, reactions = json.loads(out)
+    assert numbers["unit"] == "×" and "numbers only" in numbers["what"]
     assert code == 0 and tra["unit"] == "×" and reactions["unit"] == "MB/s"
     assert tra["ratio"] > 0 and tra["peak_mb"] > 0 and tra["reached"] is None
     code, out, _ = run(capsys, "growth", "--quick", "--rows", "forward", "--json")

@@ -1,5 +1,7 @@
 """Many lines of a chain at once are what they are one by one, and as wrong."""
 
+import gc
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -8,6 +10,7 @@ import symlump as sl
 from symlump.errors import FileFormatError, InputError
 from symlump.formats.chains import columns, read_tra, tra
 from symlump.formats.source import Source, read_pieces
+from symlump.store.chains import convert_chain
 
 
 def chain(text, kind=None):
@@ -132,3 +135,32 @@ def test_lines_that_are_none_are_not_read_at_once(line, other):
     text = f"STATES 3\nTRANSITIONS 3\n1 2 {other}\n{line}\n2 3 {other}\n"
     with pytest.raises(FileFormatError, match=r"^c\.tra:4:1: "):
         chain(text)
+
+
+def test_the_collector_waits_only_while_a_file_is_read(tmp_path):
+    """Whether it ends well or not, and it stays off where it was off."""
+    path, wrong = tmp_path / "c.tra", tmp_path / "no.tra"
+    path.write_text("ctmc\n0 1 3\n")
+    wrong.write_text("ctmc\n0 1 3\n0 x 1\n")
+    assert gc.isenabled()
+    sl.read(path)
+    with pytest.raises(FileFormatError):
+        sl.read(wrong)
+    assert gc.isenabled()
+    gc.disable()
+    try:
+        sl.read(path)
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
+
+
+def test_conversion_takes_names_of_actions_and_says_where_numbers_are_wrong(tmp_path):
+    pytest.importorskip("duckdb")
+    path = tmp_path / "c.tra"
+    path.write_text("2 2\n0 1 0.5 left\n1 0 1 go\n")
+    store, _ = convert_chain(path, tmp_path / "store")
+    assert store.model().ode == sl.read(path).ode
+    path.write_text("2 3\n0 1 0.5\n1 0 1\n")
+    with pytest.raises(FileFormatError, match=r"c\.tra:1:3: 3 transitions announced, 2 in"):
+        convert_chain(path, tmp_path / "other")

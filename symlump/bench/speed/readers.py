@@ -27,6 +27,20 @@ def decimal_chain_file(states: int) -> EngineRow:
     return _against_split("chain.tra", _write_decimals, states, "with decimals")
 
 
+def chain_numbers(states: int) -> EngineRow:
+    """The numbers of the lines only, of which no chain is made."""
+    return _against_split(
+        "chain.tra", write_planted_chain, states, "of a Markov chain, numbers only", _numbers_only
+    )
+
+
+def _numbers_only(path: Path) -> object:
+    from symlump.formats.chains.tra import PIECE, Transitions
+    from symlump.formats.source import read_pieces
+
+    return list(Transitions(read_pieces(path, most=PIECE), 2**40))
+
+
 def reactions_file(count: int) -> EngineRow:
     """Reactions, in a file as ERODE writes and reads it."""
     return _in_megabytes("model.ode", write_reactions, count, "with reactions", _ERODE)
@@ -55,14 +69,18 @@ def sbml_file(sites: int) -> EngineRow:
 
 
 def _against_split(
-    name: str, write: Callable[[int, Path], None], size: int, what: str
+    name: str,
+    write: Callable[[int, Path], None],
+    size: int,
+    what: str,
+    function: Callable[[Path], object] | None = None,
 ) -> EngineRow:
     from symlump.formats import read
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / name
         apart(write, size, path)
-        seconds = median_time(lambda: read(path))
+        seconds = median_time(lambda: (function or read)(path))
         text = path.read_text()
     alone = median_time(text.split)
     return EngineRow(
@@ -145,6 +163,7 @@ def _write_model(sites: int, path: Path) -> None:
 #: Name, function, full size, quick size.
 ROWS: Rows = {
     "tra": (chain_file, 400_000, 4_000),
+    "tra-numbers": (chain_numbers, 400_000, 4_000),
     "tra-decimals": (decimal_chain_file, 400_000, 4_000),
     "reactions": (reactions_file, 600_000, 6_000),
     "equations": (equations_file, 6, 4),

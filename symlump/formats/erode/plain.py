@@ -16,6 +16,7 @@ import numpy as np
 from symlump.errors import InputError
 from symlump.formats.expression import NAME, NUMBER, ExpressionReader
 from symlump.formats.flows import Flows
+from symlump.ode.exact import IntArray
 from symlump.ode.functions.algebra import MAX_BITS, MAX_DEGREE, Polynomial
 
 # The next statement must not begin with an operator: then the expression goes on there.
@@ -127,10 +128,11 @@ class FlatReader:
 
     def _add_words(self, chunk: str) -> bool:
         """Add reactions of known words, all at once; nothing if there is any other word, or another order."""
-        spaced = chunk.replace("->", " -> ").replace("+", " + ").replace(",", " , ")
-        try:
-            word = np.fromiter(map(self._words.__getitem__, spaced.split()), dtype=np.int64)
-        except KeyError:
+        word = self._known_words(chunk)
+        if word is None:  # as it stands
+            spaced = chunk.replace("->", " -> ").replace("+", " + ").replace(",", " , ")
+            word = self._known_words(spaced)
+        if word is None:
             return False
         arrows, commas = np.flatnonzero(word == _ARROW), np.flatnonzero(word == _COMMA)
         rates = np.flatnonzero(word <= _RATE)
@@ -165,6 +167,13 @@ class FlatReader:
         ):
             held.frombytes(numbers.astype(np.int64, copy=False).tobytes())
         return True
+
+    def _known_words(self, text: str) -> IntArray | None:
+        """The words of a text as numbers; None where one is unknown."""
+        try:
+            return np.fromiter(map(self._words.__getitem__, text.split()), dtype=np.int64)
+        except KeyError:
+            return None
 
     def learn_rate(self, start: int, end: int, rate: Polynomial) -> None:
         """Remember the rate of the mass action that fills ``start`` … ``end``, if it is simple."""

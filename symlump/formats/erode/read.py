@@ -189,11 +189,11 @@ class _Reader:
         return None if place is None else Tokens(self.source, *place)
 
     def _declare(self, name: str, start: int) -> None:
-        for known, what in ((self.parameters, "parameter"), (self.species, "species")):
-            if name in known:
-                raise self.source.error(
-                    start, f"{quote(name)} is defined twice: it is already a {what}"
-                )
+        if name in self.species or name in self.parameters:
+            what = "species" if name in self.species else "parameter"
+            raise self.source.error(
+                start, f"{quote(name)} is defined twice: it is already a {what}"
+            )
 
     def _parameters(self) -> None:
         for name, start, value in self._definitions("parameters"):

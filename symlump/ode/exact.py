@@ -11,20 +11,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from math import lcm, ldexp, sqrt
+from math import lcm
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from symlump.errors import FailureError, InputError
+from symlump.ode import machine
 from symlump.ode.distinct import FEW, distinct, extent, sort_with_order
 
 IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float64]
 AnyArray = npt.NDArray[Any]
 
-_INT64_SAFE = 2**62
 _MAX_SHARED_BITS = 1 << 14
 
 
@@ -72,16 +72,18 @@ class ExactArray:
     def from_ratios(cls, pairs: Sequence[tuple[int, int]]) -> ExactArray:
         """Store numerators over positive denominators, in lowest terms."""
         above, below = [p for p, _ in pairs], [q for _, q in pairs]
-        dtype = _dtype(above, below)
+        dtype = machine.integer_type(above, below)
         if below and below.count(below[0]) == len(below):
-            return cls(np.array(above, dtype=dtype), _repeated(below[0], len(below), dtype))
+            return cls(
+                np.array(above, dtype=dtype), machine.repeat_one(below[0], len(below), dtype)
+            )
         return cls(np.array(above, dtype=dtype), np.array(below, dtype=dtype))
 
     @classmethod
     def from_integers(cls, values: Sequence[int]) -> ExactArray:
         """Store Python's integers."""
-        dtype = _dtype(values)
-        return cls(np.array(values, dtype=dtype), _repeated(1, len(values), dtype))
+        dtype = machine.integer_type(values)
+        return cls(np.array(values, dtype=dtype), machine.repeat_one(1, len(values), dtype))
 
     @classmethod
     def from_array(cls, values: IntArray, denominator: int = 1) -> ExactArray:
@@ -92,13 +94,13 @@ class ExactArray:
         >>> list(ExactArray.from_array(np.array([3]), 2))
         [Fraction(3, 2)]
         """
-        return cls(values, _repeated(denominator, values.size))
+        return cls(values, machine.repeat_one(denominator, values.size))
 
     @classmethod
     def _from_integers(cls, numerators: AnyArray, denominators: AnyArray) -> ExactArray:
         """Pack into int64 where everything fits."""
         small = all(
-            max(abs(int(a.min())), abs(int(a.max()))) < _INT64_SAFE if a.size else True
+            max(abs(int(a.min())), abs(int(a.max()))) < machine.INT64_SAFE if a.size else True
             for a in (numerators, denominators)
         )
         dtype: Any = np.int64 if small else object
@@ -125,8 +127,10 @@ class ExactArray:
         numerators, below = self.numerators[index], self.denominators
         if below is None:
             return ExactArray(numerators)
-        if _stored(below).size == 1:
-            return ExactArray(numerators, _repeated(below[0], numerators.size, below.dtype))
+        if machine.as_stored(below).size == 1:
+            return ExactArray(
+                numerators, machine.repeat_one(below[0], numerators.size, below.dtype)
+            )
         return ExactArray(numerators, below[index])
 
     def codes(self) -> IntArray | None:
@@ -140,13 +144,13 @@ class ExactArray:
         (True, False)
         """
         if self.denominators is None:
-            return _place_among(self.numerators.view(np.int64))
+            return machine.place_among(self.numerators.view(np.int64))
         if self.numerators.dtype != np.int64:
             return None
-        code = _place_among(self.numerators)
-        below = _stored(self.denominators)
-        if below.size > 1 and not _all_one(below):
-            below = _place_among(below)
+        code = machine.place_among(self.numerators)
+        below = machine.as_stored(self.denominators)
+        if below.size > 1 and not machine.all_one(below):
+            below = machine.place_among(below)
             code = code * (int(below.max()) + 1) + below
         return code
 
@@ -159,14 +163,14 @@ class ExactArray:
         if self.denominators is None:
             return self.numerators
         if self.numerators.dtype == np.int64:
-            below = _stored(self.denominators)
-            if max(_largest(self.numerators), _largest(below)) <= 2**53:
+            below = machine.as_stored(self.denominators)
+            if max(machine.largest(self.numerators), machine.largest(below)) <= 2**53:
                 # Then one IEEE division rounds correctly.
                 return np.asarray(self.numerators / below, dtype=np.float64)
         try:  # Python divides integers with correct rounding
             quotient = self.numerators.astype(object) / self.denominators.astype(object)
         except OverflowError:
-            return np.fromiter(map(nearest_float, self), dtype=np.float64, count=len(self))
+            return np.fromiter(map(machine.nearest_float, self), dtype=np.float64, count=len(self))
         return np.asarray(quotient, dtype=np.float64)
 
     def times(self, factors: IntArray) -> ExactArray:
@@ -177,7 +181,7 @@ class ExactArray:
             return self.as_integers().times(factors).as_floats()
         numerators, denominators = self.numerators, self.denominators
         assert denominators is not None
-        if numerators.dtype == np.int64 and _product_fits(numerators, factors):
+        if numerators.dtype == np.int64 and machine.product_fits(numerators, factors):
             return ExactArray(numerators * factors, denominators)
         return self._from_integers(numerators.astype(object) * factors.astype(object), denominators)
 
@@ -193,7 +197,7 @@ class ExactArray:
         a, b = self.in_lowest_terms(), other.in_lowest_terms()
         assert a.denominators is not None and b.denominators is not None
         fits = all(
-            x.dtype == y.dtype == np.int64 and _product_fits(x, y)
+            x.dtype == y.dtype == np.int64 and machine.product_fits(x, y)
             for x, y in ((a.numerators, b.numerators), (a.denominators, b.denominators))
         )
         if not fits:
@@ -232,7 +236,7 @@ class ExactArray:
         shift = exponent + scale
         bits = np.frexp(integer.astype(np.float64))[1] + shift
         if scale < 62 and bits.max(initial=0) < 62:
-            return ExactArray(integer << shift, _repeated(1 << scale, integer.size))
+            return ExactArray(integer << shift, machine.repeat_one(1 << scale, integer.size))
         # Too wide for one shared scale in 64 bits: each entry keeps its own power of two.
         numerators = np.array(
             [int(m) << max(0, int(e)) for m, e in zip(integer, exponent, strict=True)], dtype=object
@@ -248,9 +252,9 @@ class ExactArray:
         other sums are in lowest terms.
         """
         if not self.is_float:  # and small enough for any groups
-            machine = self._over_shared(_INT64_SAFE // max(1, len(self)))
-            if machine is not None:
-                return self._machine_sums(machine, groups, count)
+            found = self._over_shared(machine.INT64_SAFE // max(1, len(self)))
+            if found is not None:
+                return self._sum_up(found, groups, count)
         sizes = np.bincount(groups, minlength=count)
         if sizes.max(initial=0) <= 1:
             return self._scatter(groups, count)._canonical()
@@ -270,7 +274,7 @@ class ExactArray:
         """
         below, low, least, width, bits = self.denominators, 0, 0, 64, 0
         many = keys.size >= FEW and self.numerators.dtype == np.int64
-        if many and below is not None and _stored(below).size == 1:
+        if many and below is not None and machine.as_stored(below).size == 1:
             (low, width), (least, bits) = extent(keys), extent(self.numerators)
         if below is None or width + bits > 63:
             order, keys = sort_with_order(keys)
@@ -308,31 +312,31 @@ class ExactArray:
 
     def _integer_sums(self, groups: IntArray, count: int, most: int) -> ExactArray:
         """Sums over one shared denominator: in 64 bits where they fit, else in Python integers."""
-        machine = self._over_shared(_INT64_SAFE // max(1, most))
-        if machine is not None:
-            return self._machine_sums(machine, groups, count)
+        found = self._over_shared(machine.INT64_SAFE // max(1, most))
+        if found is not None:
+            return self._sum_up(found, groups, count)
         numerators, denominators = self.numerators, self.denominators
         assert denominators is not None
         shared = lcm(*(int(d) for d in distinct(denominators)))
         if shared.bit_length() > _MAX_SHARED_BITS:  # unrelated denominators: one sum at a time
-            sums: list[Fraction] = [Fraction(0)] * count
+            sums = [Fraction(0)] * count
             for group, value in zip(groups.tolist(), self, strict=True):
                 sums[group] += value
             return ExactArray.from_fractions(sums)
         factor = shared // denominators.astype(object)
         total = np.zeros(count, dtype=object)
         np.add.at(total, groups, numerators.astype(object) * factor)
-        return ExactArray(total, _repeated(shared, count, object)).in_lowest_terms()._packed()
+        return (
+            ExactArray(total, machine.repeat_one(shared, count, object)).in_lowest_terms()._packed()
+        )
 
-    def _machine_sums(
-        self, machine: tuple[IntArray, int], groups: IntArray, count: int
-    ) -> ExactArray:
+    def _sum_up(self, found: tuple[IntArray, int], groups: IntArray, count: int) -> ExactArray:
         """Sums of machine integers, which are these numbers over one denominator."""
         total = np.zeros(count, dtype=np.int64)
-        np.add.at(total, groups, machine[0])
-        sums = ExactArray.from_array(total, machine[1])
+        np.add.at(total, groups, found[0])
+        sums = ExactArray.from_array(total, found[1])
         assert self.denominators is not None
-        return sums if _stored(self.denominators).size == 1 else sums.in_lowest_terms()
+        return sums if machine.as_stored(self.denominators).size == 1 else sums.in_lowest_terms()
 
     def _over_shared(self, limit: int) -> tuple[IntArray, int] | None:
         """Machine integers below a limit, and the denominator that they share; None where they are larger."""
@@ -340,15 +344,15 @@ class ExactArray:
         assert denominators is not None
         if numerators.dtype != np.int64:
             return None
-        below = _stored(denominators)
+        below = machine.as_stored(denominators)
         if (below == below[:1]).all():
             below = below[:1]
-        shared = _common(below)
+        shared = machine.common_multiple(below)
         if shared is None:
             return None
         factor = shared // below
         most = int(factor.max(initial=1))
-        if _largest(numerators) * most >= limit:
+        if machine.largest(numerators) * most >= limit:
             return None
         return numerators if most == 1 else numerators * factor, shared
 
@@ -357,9 +361,9 @@ class ExactArray:
         numerators[groups] = self.numerators
         if self.denominators is None:
             return ExactArray(numerators)
-        below = _stored(self.denominators)
+        below = machine.as_stored(self.denominators)
         if below.size == 1:
-            return ExactArray(numerators, _repeated(below[0], count, below.dtype))
+            return ExactArray(numerators, machine.repeat_one(below[0], count, below.dtype))
         denominators = np.ones(count, dtype=self.denominators.dtype)
         denominators[groups] = self.denominators
         return ExactArray(numerators, denominators)
@@ -405,9 +409,9 @@ class ExactArray:
             table = np.array(powers, dtype=np.uint64)
             return top * table[exponent.astype(np.int64) - 53 - lowest] % p
         top = np.mod(self.numerators, prime).astype(np.uint64)
-        if _all_one(self.denominators):
+        if machine.all_one(self.denominators):
             return top
-        below = _stored(self.denominators)
+        below = machine.as_stored(self.denominators)
         different = distinct(below)
         position = np.searchsorted(different, below)
         if any(int(d) % prime == 0 for d in different):
@@ -424,19 +428,13 @@ class ExactArray:
         return np.asarray(same, dtype=bool)
 
     def over_one(self) -> ExactArray:
-        """The same numbers over one denominator, where that leaves machine integers with half of their bits.
-
-        Examples
-        --------
-        >>> ExactArray.from_fractions([Fraction(1, 2), Fraction(2, 3)]).over_one().numerators.tolist()
-        [3, 4]
-        """
+        """The same numbers over one denominator, where that leaves machine integers with half of their bits."""
         shared = None if self.denominators is None else self._over_shared(_MAX_WORD)
         return self if shared is None else ExactArray.from_array(*shared)
 
     def _canonical(self) -> ExactArray:
         """The numbers so that equal ones are stored alike: floats, over one denominator, or in lowest terms."""
-        if self.denominators is None or _stored(self.denominators).size == 1:
+        if self.denominators is None or machine.as_stored(self.denominators).size == 1:
             return self
         return self.in_lowest_terms()
 
@@ -444,7 +442,7 @@ class ExactArray:
         """The same numbers as numerators over denominators without common factors."""
         whole = self.as_integers()
         assert whole.denominators is not None
-        if _all_one(whole.denominators):
+        if machine.all_one(whole.denominators):
             return whole
         divisor = np.gcd(whole.numerators, whole.denominators)
         return ExactArray(whole.numerators // divisor, whole.denominators // divisor)
@@ -469,72 +467,13 @@ class ExactArray:
             )
         above = [part.numerators for part in exact]
         below = [np.asarray(part.denominators) for part in exact]
-        stored = [_stored(part) for part in below]
-        shared = None
-        if all(part.size == 1 for part in stored):
-            shared = _common(np.concatenate(stored))
-        if shared is not None:  # one denominator, if the numerators fit over it
-            scales = [shared // int(part[0]) for part in stored]
-            scaled = list(zip(above, scales, strict=True))
-            if all(k == 1 or _largest(part) * k < _INT64_SAFE for part, k in scaled):
-                whole = [part if k == 1 else part * k for part, k in scaled]
-                return ExactArray.from_array(np.concatenate(whole), shared)
+        found = machine.over_one(above, below)
+        if found is not None:
+            return ExactArray.from_array(*found)
         return ExactArray(np.concatenate(above), np.concatenate(below))
 
 
-def _repeated(value: int, count: int, dtype: Any = np.int64) -> AnyArray:
-    """An array of one number, which is stored once."""
-    return np.broadcast_to(np.array(value, dtype=dtype), (count,))
-
-
-def _stored(denominators: AnyArray) -> AnyArray:
-    """Denominators as they are stored: one, where all are the same by :func:`_repeated`."""
-    return denominators[:1] if denominators.strides == (0,) else denominators
-
-
-def _all_one(denominators: AnyArray) -> bool:
-    return bool(np.all(_stored(denominators) == 1))
-
-
-def _largest(numbers: AnyArray) -> int:
-    """The largest absolute value."""
-    return max(int(numbers.max(initial=0)), -int(numbers.min(initial=0)))
-
-
-def _common(denominators: IntArray) -> int | None:
-    """The least common multiple of positive machine integers; None where it is no such number."""
-    shared = 1
-    while denominators.size:
-        shared = lcm(shared, int(denominators.max()))
-        if shared >= _INT64_SAFE:
-            return None
-        denominators = denominators[shared % denominators != 0]
-    return shared
-
-
-def _place_among(numbers: IntArray) -> IntArray:
-    """Integers close to each other for integers: themselves, or the place among the distinct ones."""
-    least = int(numbers.min(initial=0))
-    if int(numbers.max(initial=0)) - least <= max(numbers.size, 256):
-        return numbers
-    return np.searchsorted(distinct(numbers), numbers)
-
-
-def _product_fits(numerators: AnyArray, factors: IntArray) -> bool:
-    return (
-        int(np.abs(numerators).max(initial=0)) * int(np.abs(factors).max(initial=0)) < _INT64_SAFE
-    )
-
-
-def nearest_float(value: Fraction) -> float:
-    """The nearest float64, infinite where the number is beyond all of them."""
-    try:
-        return float(value)
-    except OverflowError:
-        return float("inf") if value > 0 else float("-inf")
-
-
-#: The largest primes below 2^31: products of residues fit in 64 bits.
+#: The machine.largest primes below 2^31: products of residues fit in 64 bits.
 PRIMES = tuple(2**31 - below for below in (1, 19, 61, 69, 85, 99, 105, 151))
 
 
@@ -563,12 +502,6 @@ def difference(
     return reduce_modulo(values + np.uint64(prime) - others, prime)
 
 
-def _dtype(*parts: Sequence[int]) -> Any:
-    """Of arrays for some integers: int64 where everything fits."""
-    small = all(min(p) > -_INT64_SAFE and max(p) < _INT64_SAFE for p in parts if p)
-    return np.int64 if small else object
-
-
 def prime_for(*numbers: ExactArray) -> int:
     """One of these primes that divides no denominator of some numbers.
 
@@ -590,20 +523,3 @@ def prime_for(*numbers: ExactArray) -> int:
             continue
         return prime
     raise FailureError(f"each of the primes {PRIMES[0]} … {PRIMES[-1]} divides a denominator")
-
-
-def nearest_root(square: Fraction) -> float:
-    """The square root as a float, where the square itself may be beyond all of them.
-
-    Examples
-    --------
-    >>> nearest_root(Fraction(10) ** 400 * 4)
-    2e+200
-    """
-    if not square:
-        return 0.0
-    half = (square.numerator.bit_length() - square.denominator.bit_length()) // 2
-    try:
-        return ldexp(sqrt(square / Fraction(4) ** half), half)
-    except OverflowError:
-        return float("inf")

@@ -23,7 +23,8 @@ from symlump.compression.reduction import Reduction
 from symlump.errors import CertificateError, NetworkError
 from symlump.network.chain import Chain, Layer
 from symlump.network.network import Network
-from symlump.ode.exact import ExactArray, IntArray, nearest_float
+from symlump.ode.exact import ExactArray, IntArray
+from symlump.ode.machine import nearest_float
 from symlump.ode.monomials import Monomials
 from symlump.ode.polynomial import PolynomialODE
 from symlump.proof.certificate import Certificate, linear_claim

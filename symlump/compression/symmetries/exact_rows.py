@@ -19,7 +19,8 @@ import numpy as np
 import numpy.typing as npt
 
 from symlump.errors import FailureError
-from symlump.ode.exact import ExactArray, FloatArray, IntArray, nearest_float
+from symlump.ode.exact import ExactArray, FloatArray, IntArray
+from symlump.ode.machine import nearest_float
 
 Key = tuple[int, ...] | bytes
 

@@ -83,10 +83,10 @@ def read_columns(
         values.append(part)
     if not firsts:
         return None
-    return joined(firsts), joined(seconds), ExactArray.concatenate(values)
+    return join_arrays(firsts), join_arrays(seconds), ExactArray.concatenate(values)
 
 
-def joined(parts: Sequence[Ints]) -> Ints:
+def join_arrays(parts: Sequence[Ints]) -> Ints:
     """Some arrays as one, without a copy of a single one."""
     return parts[0] if len(parts) == 1 else np.concatenate(parts)
 

@@ -22,7 +22,7 @@ import numpy as np
 
 from symlump.errors import FileFormatError, InputError
 from symlump.formats import numerals
-from symlump.formats.chains.columns import joined, read_columns
+from symlump.formats.chains.columns import join_arrays, read_columns
 from symlump.formats.chains.kind import Chain, Ints, kind_of
 from symlump.formats.chains.numbers import PATTERN, written_number
 from symlump.formats.chains.states import with_labels, with_rewards, with_states
@@ -188,7 +188,7 @@ def read_tra(
     if head.states is not None and head.states > most:
         raise first.error(first.text.index(str(head.states)), _too_many(head.states, most))
     starts, stops, parts = zip(*read, strict=True)
-    start, stop, values = joined(starts), joined(stops), ExactArray.concatenate(parts)
+    start, stop, values = join_arrays(starts), join_arrays(stops), ExactArray.concatenate(parts)
     del starts, stops, parts
     read.demand(len(start))
     count = head.states

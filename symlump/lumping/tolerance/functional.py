@@ -27,10 +27,10 @@ from symlump.lumping.partition import Partition
 from symlump.lumping.refinement.refine import coarsest
 from symlump.lumping.tolerance.reference import multiplicity, square_norm
 from symlump.lumping.tolerance.tolerant import TolerantRefinement
-from symlump.ode.exact import nearest_root
 from symlump.ode.functions.algebra import Monomial, Polynomial, add_to, scale, symbol, total
 from symlump.ode.functions.images import functions_of, image
 from symlump.ode.functions.symbols import SymbolTable
+from symlump.ode.machine import nearest_root
 from symlump.ode.system import ODE
 
 _MINUS = Fraction(-1)

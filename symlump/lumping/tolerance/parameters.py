@@ -17,7 +17,7 @@ from symlump.lumping.conditions import conditions
 from symlump.lumping.equivalence import Equivalence
 from symlump.lumping.partition import Partition
 from symlump.memory import memory_errors
-from symlump.ode.exact import nearest_root
+from symlump.ode.machine import nearest_root
 from symlump.ode.substitute import substitute
 from symlump.ode.system import ODE
 

@@ -77,14 +77,16 @@ class OutputWatch:
         return tuple(x[::step][:tried] for x in self.samples)
 
     @cached_property
-    def _spread(self) -> float:
-        return self._spread_of(self.network)
+    def _own(self) -> FloatArray:
+        return self._given_by(self.network)
 
-    def _spread_of(self, network: Network) -> float:
-        """The mean distance from the median of the output that varies most: rare inputs hardly count."""
+    def _given_by(self, network: Network) -> FloatArray:
         with np.errstate(all="ignore"):
-            y = network.flat(*self._few)
-            return float(np.abs(y - np.median(y, axis=0)).mean(axis=0).max())
+            return network.flat(*self._few)
+
+    @cached_property
+    def _spread(self) -> float:
+        return _spread_of(self._own)
 
     @cached_property
     def is_blind(self) -> bool:
@@ -100,8 +102,7 @@ class OutputWatch:
 
     @cached_property
     def _stands_still(self) -> bool:
-        with np.errstate(all="ignore"):
-            y = self.network.flat(*self._few)
+        y = self._own
         return bool((np.ptp(y, axis=0) <= _ROUNDING * np.abs(y).max(axis=0)).all())
 
     def moves(self, network: Network) -> bool:
@@ -125,7 +126,7 @@ class OutputWatch:
         def share(network: Network) -> float:
             if self._stands_still or not self._spread > 0:  # what is left is rounding
                 return 1.0
-            share = self._spread_of(network) / self._spread
+            share = _spread_of(self._given_by(network)) / self._spread
             return inf if isnan(share) else share  # what overflows does not stand still
 
         return share
@@ -162,6 +163,12 @@ class OutputWatch:
         for units in ties.axes:
             found[units] /= found[units].max(initial=0.0) or 1.0
         return np.asarray(np.minimum(found, 1.0) ** 48)
+
+
+def _spread_of(y: FloatArray) -> float:
+    """The mean distance from the median of the output that varies most: rare inputs hardly count."""
+    with np.errstate(all="ignore"):
+        return float(np.abs(y - np.median(y, axis=0)).mean(axis=0).max())
 
 
 def _tried(network: Network) -> int:

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
+from symlump.compression.merging.effect import outputs_on, spread_of
 from symlump.errors import FailureError
 from symlump.network.gradients import gradients
 from symlump.network.network import Network
@@ -19,7 +20,10 @@ _HISTORY = 20
 
 @gradients()
 def fit_outputs(
-    small: Network, original: Network, x: Sequence[FloatArray], steps: int
+    small: Network,
+    original: Network,
+    x: Sequence[FloatArray],
+    steps: int,
 ) -> tuple[Network, float]:
     """Minimise E‖f̂(x) − f(x)‖² over the weights and biases of f̂, by L-BFGS.
 
@@ -57,9 +61,12 @@ def fit_outputs(
     >>> fit_outputs(small, original, [x], 20)[1] < 0.1 * error_before
     True
     """
+    wanted = outputs_on(original, x)
+    if not steps:
+        return small, output_error(outputs_on(small, x), wanted, spread_of(wanted))
+    variance = spread_of(wanted)
     inputs = [torch.from_numpy(np.require(part, np.float64, ["C", "W"])) for part in x]
-    targets = torch.from_numpy(original.flat(*x))
-    variance = float(targets.var(dim=0, correction=0).sum()) or 1.0
+    targets = torch.from_numpy(wanted.astype(np.float64))
     model = to_torch(replace(small, dtype="float64", as_dict=False))
 
     def loss() -> torch.Tensor:
@@ -68,9 +75,8 @@ def fit_outputs(
         difference = torch.hstack([part.flatten(1) for part in parts]) - targets
         return difference.square().sum() / (len(targets) * variance)
 
-    best, state = float(loss().detach()), {k: v.clone() for k, v in model.state_dict().items()}
-    if not np.isfinite(best):
-        raise FailureError("activations overflow on the stated inputs; state how large inputs are")
+    best = _finite(float(loss().detach()))
+    state = {k: v.clone() for k, v in model.state_dict().items()}
     optimizer = torch.optim.LBFGS(
         list(model.parameters()),
         max_iter=steps,
@@ -87,7 +93,7 @@ def fit_outputs(
         value.backward()  # type: ignore[no-untyped-call]
         return value
 
-    if steps and best > 0:
+    if best > 0:
         optimizer.step(closure)  # type: ignore[no-untyped-call]
     found = float(loss().detach())
     if found < best:
@@ -95,3 +101,28 @@ def fit_outputs(
     else:
         model.load_state_dict(state)
     return read_back(small, model), float(np.sqrt(best))
+
+
+def output_error(given: FloatArray, wanted: FloatArray, spread: float) -> float:
+    """Root mean square of the outputs' difference, relative to their standard deviation.
+
+    Raises
+    ------
+    FailureError
+        If the outputs are not finite.
+
+    Examples
+    --------
+    >>> wanted = np.array([[1.0], [3.0]])
+    >>> output_error(wanted + 0.5, wanted, spread=1.0)
+    0.5
+    """
+    gap = given - wanted
+    return float(np.sqrt(_finite(float(np.vdot(gap, gap)) / (len(gap) * spread))))
+
+
+def _finite(loss: float) -> float:
+    """Refuse a loss that is not."""
+    if not np.isfinite(loss):
+        raise FailureError("activations overflow on the stated inputs; state how large inputs are")
+    return loss

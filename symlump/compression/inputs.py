@@ -86,6 +86,7 @@ def samples_of(
     count: int | None = None,
     seed: int = 0,
     all_given: bool = False,
+    dtype: npt.DTypeLike = np.float64,
 ) -> tuple[FloatArray, ...]:
     """Samples of each input of a network.
 
@@ -98,6 +99,8 @@ def samples_of(
         for each unit of the widest layer if these are more, but fewer where values on grids are large.
     all_given : bool
         Take all samples that are given, however many, unless a value of the network has several axes.
+    dtype : dtype
+        Of what is drawn from a normal distribution.
 
     Raises
     ------
@@ -116,11 +119,13 @@ def samples_of(
         drawn = count or sample_count(network)
         if len(network.inputs) > 1 and (inputs.mean is not None or inputs.covariance is not None):
             entries = sum(prod(node.size) for node in network.inputs)
-            return tuple(split_inputs(network, inputs.sample(drawn, entries, seed)))
+            return tuple(split_inputs(network, inputs.sample(drawn, entries, seed, dtype)))
         return tuple(
             node.drawn(np.random.default_rng(seed + number), drawn)
             if node.values
-            else inputs.sample(drawn, prod(node.size), seed + number).reshape(drawn, *node.size)
+            else inputs.sample(drawn, prod(node.size), seed + number, dtype).reshape(
+                drawn, *node.size
+            )
             for number, node in enumerate(network.inputs)
         )
     try:

@@ -27,6 +27,8 @@ from symlump.ode.exact import FloatArray
 
 #: Samples drawn from a distribution: this many, and at least four for each unit of the widest layer.
 SAMPLES = 4096
+#: So many numbers at a time, as new memory takes time.
+_DRAWN = 1 << 16
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -142,7 +144,9 @@ class Normal:
             )
         return mean, root
 
-    def sample(self, count: int, inputs: int, seed: int = 0) -> FloatArray:
+    def sample(
+        self, count: int, inputs: int, seed: int = 0, dtype: npt.DTypeLike = np.float64
+    ) -> FloatArray:
         """Draw samples of the inputs.
 
         Parameters
@@ -153,6 +157,8 @@ class Normal:
             The number of inputs.
         seed : int
             Of the random numbers.
+        dtype : dtype
+            Which the same numbers are rounded to.
 
         Returns
         -------
@@ -163,13 +169,18 @@ class Normal:
         >>> Normal(mean=[1.0, 2.0]).sample(100, 2).shape
         (100, 2)
         """
+        generator = np.random.default_rng(seed)
         if self.mean is None and self.covariance is None:
-            return np.random.default_rng(seed).standard_normal((count, inputs))
+            drawn, step = np.empty((count, inputs), dtype), max(1, _DRAWN // inputs)
+            for start in range(0, count, step):
+                some = drawn[start : start + step]
+                some[:] = generator.standard_normal(some.shape)
+            return drawn
         mean, root = self.affine(inputs)
-        drawn = np.random.default_rng(seed).standard_normal((count, inputs))
+        drawn = generator.standard_normal((count, inputs))
         if self.covariance is not None:
             drawn = drawn @ root.T
-        return np.asarray(mean + drawn)
+        return np.asarray(mean + drawn, dtype)
 
     def __repr__(self) -> str:
         given = [name for name in ("mean", "covariance") if getattr(self, name) is not None]
@@ -241,14 +252,18 @@ class Sampled:
     ) -> tuple[FloatArray, FloatArray]:
         """Second moments of h, and of h with another value in its precision, from some samples at a time."""
         gram, cross = np.zeros((h.shape[1],) * 2), np.zeros((h.shape[1], other.shape[1]))
-        step = max(1024, h.shape[1] // 2)
-        for start in range(0, len(h), step):
-            root, second = h[start : start + step], other[start : start + step]
-            if means is not None:
-                root, second = root - means[0], second - means[1]
-            root = root.astype(np.float64, copy=False)  # a Gram matrix needs all digits
-            gram += root.T @ root
-            cross += root.astype(other.dtype, copy=False).T @ second.astype(other.dtype, copy=False)
+        step = min(len(h), max(512, h.shape[1] // 2))
+        about = (0.0, 0.0) if means is None else means
+        root = np.empty((step, h.shape[1]))  # a Gram matrix needs all digits
+        second = np.empty((step, other.shape[1]), other.dtype)
+        for start in range(0, len(h), step):  # in the same memory, as new memory takes time
+            some = slice(start, start + step)
+            a, b = root[: len(h[some])], second[: len(h[some])]
+            np.subtract(h[some], about[0], out=a)
+            gram += a.T @ a
+            if other.shape[1]:
+                np.subtract(other[some], about[1], out=b, casting="same_kind")
+                cross += a.astype(other.dtype, copy=False).T @ b
         gram /= len(h)
         cross /= len(h)
         return gram, cross

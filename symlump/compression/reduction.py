@@ -151,6 +151,8 @@ class NetworkPlan(Plan[Reduction]):
             were guarded.
         """
         found = self.nearest(target)
+        if self.watch.moves(found.network):
+            return found
         most, guarded = self.watch.share(found.network), False
         for lively, floors in ((False, FLOORS), (True, (0.0, *FLOORS))):
             for floor in floors:

@@ -15,7 +15,7 @@ from symlump.bench.train import multilayer, train
 from symlump.compression.dependences import exact_dependence
 from symlump.compression.dependences.dependence import Dependence
 from symlump.compression.dependences.elimination import Readers, eliminate
-from symlump.compression.dependences.metrics import metric_roots
+from symlump.compression.dependences.metrics import metrics
 from symlump.compression.moments import Hermite, Normal, Sampled, moments_of
 from symlump.datasets.dynamics import glycolytic_oscillator
 from symlump.errors import CertificateError, FailureError, MethodError, NetworkError
@@ -83,6 +83,23 @@ def test_planted_dependence_is_removed_and_nothing_else(seed, activation):
     assert not result.exact  # seen on samples, proved by nothing
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_planted_dependence_is_removed_from_wide_layers(dtype):
+    rng = np.random.default_rng(0)
+    w, b = rng.normal(size=(250, 20)) / np.sqrt(20), rng.normal(size=250)
+    w, b = np.vstack([w, w[:4], -w[4:7]]), np.concatenate([b, b[:4], -b[4:7]])
+    second, last = rng.normal(size=(260, 257)) / 16, rng.normal(size=(3, 260)) / 16
+    second[250:] = second[:10]
+    network = Network.dense(
+        [m.astype(dtype) for m in (w, second, last)], [b, np.zeros(260), np.zeros(3)], dtype=dtype
+    )
+    result = sl.compress(network, Dependence(eps=0))
+    assert [layer.units for layer in result.network.layers] == [250, 250, 3]
+    x = rng.normal(size=(50, 20))
+    most = 1e-10 if dtype == "float64" else 1e-4
+    assert np.abs(result.network(x) - network(x)).max() < most * np.abs(network(x)).max()
+
+
 def test_dependence_over_samples_needs_to_hold_there_only():
     """On a line through the origin every tanh unit without bias is a function of one number."""
     network = chain(0, (3, 40, 1), bias=False)
@@ -93,12 +110,14 @@ def test_dependence_over_samples_needs_to_hold_there_only():
     assert result.network.chain.layers[1].bias is None
 
 
-@settings(max_examples=15)
-@given(seed=st.integers(0, 10_000))
-def test_elimination_against_least_squares(seed):
+@settings(max_examples=30)
+@given(seed=st.integers(0, 10_000), apart=st.sampled_from([1, 1e-2, 1e-5, 1e-8, 1e-10]))
+def test_elimination_against_least_squares(seed, apart):
     rng = np.random.default_rng(seed)
-    h, targets = rng.normal(size=(30, 7)), rng.normal(size=(30, 3))
-    order, losses = eliminate([Readers(h, targets, rng.uniform(0.5, 2.0, size=7))])
+    h, read = rng.normal(size=(30, 7)), rng.normal(size=(7, 3))
+    h[:, 5:] = h[:, :2] + apart * rng.normal(size=(30, 2))
+    targets = h @ read
+    order, losses = eliminate([Readers.of(h, read @ read.T)])
 
     def error(columns):
         residual = targets
@@ -108,8 +127,8 @@ def test_elimination_against_least_squares(seed):
 
     assert sorted(order.tolist()) == list(range(7))
     for k in range(8):
-        assert losses[k] == pytest.approx(error(order[:k]) - error(order), abs=1e-9)
-    for k in range(1, 8):  # the one that goes is the cheapest to lose
+        assert losses[k] == pytest.approx(error(order[:k]) - error(order), rel=1e-6, abs=1e-9)
+    for k in range(1, 8 if apart == 1 else 6):  # the one that goes is the cheapest to lose
         costs = [error(np.delete(order[:k], i)) for i in range(k)]
         assert np.argmin(costs) == k - 1
 
@@ -117,10 +136,11 @@ def test_elimination_against_least_squares(seed):
 def test_elimination_in_batches_stays_close_to_one_by_one(monkeypatch):
     rng = np.random.default_rng(0)
     h = rng.normal(size=(400, 60)) @ rng.normal(size=(60, 60))
-    targets = h @ rng.normal(size=(60, 5))
-    _, single = eliminate([Readers(h, targets, np.ones(60))])
+    read = rng.normal(size=(60, 5))
+    targets = h @ read
+    _, single = eliminate([Readers.of(h, read @ read.T)])
     monkeypatch.setattr("symlump.compression.dependences.elimination._STEPS", 30)
-    order, batched = eliminate([Readers(h, targets, np.ones(60))])
+    order, batched = eliminate([Readers.of(h, read @ read.T)])
     for k in (10, 30, 50):
         rest = targets - h[:, order[:k]] @ np.linalg.lstsq(h[:, order[:k]], targets)[0]
         assert batched[k] == pytest.approx(np.sum(rest**2), rel=1e-6)
@@ -137,9 +157,9 @@ def tables(network):
 def test_the_metric_is_the_jacobians_second_moment():
     network = chain(1, (3, 6, 5, 2))
     x = np.random.default_rng(0).normal(size=(40, 3))
-    roots = metric_roots(network, [x], tables(network))
+    found = metrics(network, [x], tables(network))
     variance = network(x).var(axis=0).sum()
-    for number, root in enumerate(roots.values()):
+    for number, metric in enumerate(found.values()):
         rest = network.chain.layers[number:]
 
         def outputs(h, rest=rest):
@@ -148,11 +168,11 @@ def test_the_metric_is_the_jacobians_second_moment():
                 h = torch.tanh(h) if i < len(rest) - 1 else h
             return h
 
-        expected = np.zeros((len(root), len(root)))
+        expected = np.zeros_like(metric)
         for row in network.chain.activations(x)[number]:
             jacobian = torch.autograd.functional.jacobian(outputs, torch.from_numpy(row)).numpy()
             expected += jacobian.T @ jacobian / len(x) / variance
-        assert root @ root.T == pytest.approx(expected, abs=1e-10)
+        assert metric == pytest.approx(expected, abs=1e-10)
 
 
 def test_many_outputs_are_probed_by_random_signs():
@@ -160,9 +180,9 @@ def test_many_outputs_are_probed_by_random_signs():
     weights = [rng.normal(size=(8, 3)), rng.normal(size=(20, 8)), np.eye(20)]
     network = Network.dense(weights, activation="identity")
     x = rng.normal(size=(4000, 3))
-    last = list(metric_roots(network, [x], tables(network)).values())[-1]
+    last = list(metrics(network, [x], tables(network)).values())[-1]
     expected = np.eye(20) / network(x).var(axis=0).sum()  # the outputs are what is read
-    assert np.abs(last @ last.T - expected).max() < 0.1 * expected.max()
+    assert np.abs(last - expected).max() < 0.1 * expected.max()
 
 
 @settings(max_examples=6)
@@ -528,7 +548,7 @@ def test_a_price_for_each_parameter_spends_least_for_a_size(seed, eps):
     plan = Dependence(eps=eps, relative_to="parameters").plan(net)
     losses = [found[1] for found in plan.orders]
     shares = plan.ties.shares(net)
-    kept = [np.unique(plan._groups(eps)[units]).size for units in plan.ties.axes]
+    kept = list(plan._left(eps))
 
     def total(table, counts):
         return sum(row[n] for row, n in zip(table, counts, strict=True))

@@ -16,7 +16,7 @@ go are chosen by what their loss costs at the outputs.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -25,10 +25,21 @@ from symlump.compression.collapse import BLIND, OutputWatch
 from symlump.compression.dependences.elimination import Readers, eliminate
 from symlump.compression.dependences.exact_dependence import reduce_exactly
 from symlump.compression.dependences.kept_units import KeptWeights
-from symlump.compression.dependences.metrics import OVERFLOW, by_unit, metric_roots
-from symlump.compression.fitting import fit_outputs
+from symlump.compression.dependences.metrics import OVERFLOW, by_unit, metrics
+from symlump.compression.fitting import fit_outputs, output_error
 from symlump.compression.inputs import Inputs, advice, assume_inputs, check_inputs
-from symlump.compression.merging.values import Values, ValueWalk, chosen_rows, values_of
+from symlump.compression.merging.effect import flat_outputs, outputs_on, spread_of
+from symlump.compression.merging.values import (
+    Memory,
+    SampledValues,
+    Values,
+    ValueWalk,
+    analysed_values,
+    chosen_rows,
+    is_wide,
+    memory_for,
+    values_to_fit,
+)
 from symlump.compression.moments import Normal
 from symlump.compression.reduction import (
     CompressionMethod,
@@ -51,6 +62,9 @@ from symlump.plan import Plan, check_wish
 # A unit whose part that no other unit contains is smaller than this, relative to the largest unit (each
 # weighed by its effect on the outputs), is a combination of the others up to the weights' rounding.
 _ROUNDING = {"float64": 1e-12, "float32": 1e-6, "float16": 8e-3, "bfloat16": 6e-2}
+
+#: Wide layers are fitted on so many samples for each unit of the widest.
+_PER_UNIT = 8
 
 #: The units of a tolerance, in words.
 _UNITS = {
@@ -108,7 +122,9 @@ class Dependence(CompressionMethod):
     E_a(k) + ε²·s_a·k, where s_a is the share of all parameters that one unit holds. Which units go is decided
     on the original network; then layer after layer is fitted on the already reduced ones before it, so errors
     do not pile up. A layer without a bias, or one that pads with zeros, gets no constant. Weights that layers
-    share get one fit for all of these. Cost: a QR factorisation of samples × units for each place.
+    share get one fit for all of these. Cost: a product of samples × units with itself for each place. Networks
+    of dense layers, one of 256 units or more, are analysed on eight samples for each unit of the widest
+    layer, at least 2048, and in single precision unless their weights are double.
 
     Examples
     --------
@@ -256,7 +272,11 @@ class _Orders(NetworkPlan):
     ties: Ties
     values: Values
     samples: tuple[FloatArray, ...]
+    outputs: FloatArray
+    spread: float
+    memory: Memory | None
     orders: tuple[tuple[IntArray, FloatArray] | None, ...]
+    sizes: dict[tuple[int, ...], int] = field(default_factory=dict)
 
     @classmethod
     def of(cls, network: Network, method: Dependence) -> _Orders:
@@ -271,25 +291,46 @@ class _Orders(NetworkPlan):
         ties = find_ties(network)
         inputs = assume_inputs(network) if method.inputs is None else method.inputs
         with np.errstate(over="ignore", invalid="ignore"):
-            values, samples = values_of(network, inputs, method.seed)
-            orders = _orders(network, ties, values, samples)
-        return cls(network, method, ties, values, samples, orders)
+            values, samples = analysed_values(network, inputs, method.seed, _PER_UNIT)
+            memory = memory_for(network, values)
+            if is_wide(network):
+                values, memory = values_to_fit(network, ties, values, None, _PER_UNIT)
+                samples = values.samples if isinstance(values, SampledValues) else samples
+            if memory is None:
+                outputs = outputs_on(network, samples)
+            else:
+                walk = ValueWalk(network, values, memory)
+                known = {node.name: walk.until(node.name) for node in network.nodes}
+                outputs = flat_outputs(known, network)
+            spread = spread_of(outputs)
+            orders = _orders(network, ties, values, samples, memory, spread)
+        return cls(network, method, ties, values, samples, outputs, spread, memory, orders)
 
-    def _groups(self, eps: float) -> IntArray:
-        """Its own number for each unit that is kept, for any other that of the first one kept beside it."""
-        groups = np.arange(self.ties.count)
+    def _left(self, eps: float) -> tuple[int, ...]:
+        """How many units of each axis stay."""
         priced = self.method.relative_to == "parameters"
+        left = []
         for units, found, share in zip(self.ties.axes, self.orders, self._shares, strict=True):
             if found is None:
+                left.append(units.size)
                 continue
-            order, losses = found
+            losses = found[1]
             if priced:
                 best = np.argmin(losses + eps**2 * share * np.arange(losses.size))
             else:
                 best = np.argmax(losses <= eps**2)
-            count = max(1, int(best))
-            kept = np.sort(units[order[:count]]) if order.size else units[:1]
-            groups[np.setdiff1d(units, kept)] = kept[0]
+            left.append(max(1, int(best)))
+        return tuple(left)
+
+    def _groups(self, left: tuple[int, ...]) -> IntArray:
+        """Its own number for each unit that is kept, for any other that of the first one kept beside it."""
+        groups = np.arange(self.ties.count)
+        for units, found, count in zip(self.ties.axes, self.orders, left, strict=True):
+            if found is None:
+                continue
+            kept = np.sort(units[found[0][:count]]) if found[0].size else units[:1]
+            groups[units] = kept[0]
+            groups[kept] = kept
         return groups
 
     @cached_property
@@ -298,7 +339,10 @@ class _Orders(NetworkPlan):
 
     def size(self, eps: float) -> int:
         """See :class:`symlump.plan.Plan`."""
-        return self.ties.parameters(self.network, self._groups(eps))
+        left = self._left(eps)
+        if left not in self.sizes:  # near tolerances leave the same
+            self.sizes[left] = self.ties.parameters(self.network, self._groups(left))
+        return self.sizes[left]
 
     @cached_property
     def watch(self) -> OutputWatch:
@@ -320,13 +364,19 @@ class _Orders(NetworkPlan):
 
     def at(self, eps: float) -> Reduction:
         """See :class:`symlump.plan.Plan`."""
-        network, groups = self.network, self._groups(eps)
+        network, groups = self.network, self._groups(self._left(eps))
         rounding = _ROUNDING[network.dtype]
         with np.errstate(over="ignore", invalid="ignore"):
-            weights = KeptWeights(network, self.ties, groups, self.values, rounding)
+            weights = KeptWeights(network, self.ties, groups, self.values, self.memory, rounding)
             labels = self.ties.labels(network, groups)
-            small = tidy(rewrite(network, labels, weights))
-        small, error = fit_outputs(small, network, self.samples, self.method.steps)
+            small = rewrite(network, labels, weights)
+            if not self.method.steps:
+                on_samples = isinstance(self.values, SampledValues)
+                seen = weights.outputs(small) if on_samples else outputs_on(small, self.samples)
+                error = output_error(seen, self.outputs, self.spread)
+        small = tidy(small)
+        if self.method.steps:
+            small, error = fit_outputs(small, network, self.samples, self.method.steps)
         maps = []
         for layer in network.hidden:
             where = Partition(labels[layer.name]).labels.copy()
@@ -348,7 +398,12 @@ class _Orders(NetworkPlan):
 
 
 def _orders(
-    network: Network, ties: Ties, values: Values, samples: tuple[FloatArray, ...]
+    network: Network,
+    ties: Ties,
+    values: Values,
+    samples: tuple[FloatArray, ...],
+    memory: Memory | None,
+    spread: float,
 ) -> tuple[tuple[IntArray, FloatArray] | None, ...]:
     """For each axis the order of its units; None where it stays as it is."""
     constant: dict[str, bool] = {}
@@ -366,21 +421,26 @@ def _orders(
                 tables[name, axis] = table
             elif np.isin(units, ties.units[name]).any():  # only some of them are read
                 whole.discard(axis)
-    roots = metric_roots(network, samples, tables)
+    counts = metrics(network, samples, tables, None if memory is None else memory.values, spread)
+    walk = ValueWalk(network, values, memory)
     readings: list[list[Readers]] = [[] for _ in ties.axes]
-    walk = ValueWalk(network, values)
     for node in network.nodes:
         for axis in range(len(ties.axes)):
             if (node.name, axis) in tables and axis in whole:
-                h = by_unit(walk.until(node.name), tables[node.name, axis])
+                table = tables[node.name, axis]
+                h = by_unit(walk.until(node.name), table)
                 if not np.isfinite(h).all():
                     raise FailureError(OVERFLOW)
                 rows = chosen_rows(len(h), h.shape[1])
-                h = values.moments.root(h if rows is None else h[rows], constant[node.name])
-                if len(h) > h.shape[1]:
-                    h = np.asarray(np.linalg.qr(h, mode="r"))
-                root = roots[node.name, axis]
-                readings[axis].append(Readers(h, h @ root, np.linalg.norm(root, axis=1)))
+                as_they_are = np.array_equal(table[:, 0], np.arange(table.size)) and rows is None
+                h = h if rows is None else h[rows]
+                centred, moments = constant[node.name], values.moments
+                means = (moments.mean(h), np.empty(0)) if centred else None
+                gram, _ = moments.products(h, h[:, :0], means)
+                root = partial(moments.root, h, centred)
+                readings[axis].append(Readers(gram, counts[node.name, axis], root))
+                if memory is not None and centred and as_they_are:
+                    memory.covariances[node.name] = gram  # which fits ask for, too
     rounding = _ROUNDING[network.dtype]
     unread = np.zeros(0, dtype=np.int64), np.zeros(1)  # of such units one is left
     return tuple(

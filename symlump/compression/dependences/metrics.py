@@ -13,10 +13,15 @@ from collections.abc import Mapping, Sequence
 from math import prod
 
 import numpy as np
-from scipy.linalg import lapack
 
-from symlump.compression.merging.effect import flat_outputs, forward, read_gradients
-from symlump.compression.merging.values import columns
+from symlump.compression.merging.effect import (
+    flat_outputs,
+    forward,
+    random_signs,
+    read_gradients,
+    spread_of,
+)
+from symlump.compression.merging.values import columns, single_with
 from symlump.errors import FailureError
 from symlump.network.network import Network
 from symlump.ode.exact import FloatArray, IntArray
@@ -34,10 +39,14 @@ OVERFLOW = (
 )
 
 
-def metric_roots(
-    network: Network, samples: Sequence[FloatArray], tables: Mapping[tuple[str, int], IntArray]
+def metrics(
+    network: Network,
+    samples: Sequence[FloatArray],
+    tables: Mapping[tuple[str, int], IntArray],
+    known: Mapping[str, FloatArray] | None = None,
+    spread: float | None = None,
 ) -> dict[tuple[str, int], FloatArray]:
-    """For each table a root of M, B with M = B·Bᵀ, without directions that have no effect.
+    """For each table M, in the precision of the samples as far as single gradients go.
 
     Parameters
     ----------
@@ -45,6 +54,10 @@ def metric_roots(
         Of each input; in a wide network, or one with many outputs, the first ones are used.
     tables : mapping of (str, int) to ndarray of int, shape (units, positions)
         By a value's name, and any number, the channels of each unit there.
+    known : mapping of str to ndarray, optional
+        The values of all nodes on these samples, if they are known.
+    spread : float, optional
+        The variances of the outputs on these samples in sum, if they are known.
 
     Raises
     ------
@@ -55,38 +68,46 @@ def metric_roots(
     --------
     >>> net = Network.dense([[[2.0]], [[3.0]]], activation="identity")
     >>> x = [np.array([[1.0], [-1.0]])]
-    >>> metric_roots(net, x, {("layers.0", 0): np.array([[0]])})["layers.0", 0].tolist()
-    [[0.5]]
+    >>> metrics(net, x, {("layers.0", 0): np.array([[0]])})["layers.0", 0].tolist()
+    [[0.25]]
     """
     count = sum(prod(network.shapes[name]) for name in network.outputs)
     probes = count if count <= _PROBES else 1
     widest = max(layer.units for layer in network.layers)
     largest = max((prod(s) for s in network.shapes.values() if prod(s[1:]) > 1), default=0)
     rows = max(_ROWS, _ROWS_PER_UNIT * widest) // probes
+    given = len(samples[0])
     samples = [
         x[: min(rows, max(_FEWEST, _NUMBERS // largest)) if largest else rows] for x in samples
     ]
-    chunk = int(np.clip(_NUMBERS // largest, 8, 1024)) if largest else 1024
+    network = single_with(network, samples)
+    chunk = int(np.clip(_NUMBERS // largest, 8, 1024)) if largest else 512
     generator = np.random.default_rng(0)
     sums = {key: np.zeros((len(table),) * 2) for key, table in tables.items()}
     read = {name for name, _ in tables}
     outputs: list[FloatArray] = []
     with np.errstate(over="ignore", invalid="ignore"):
         for start in range(0, len(samples[0]), chunk):  # few at a time, for the sake of memory
-            values = forward(network, [x[start : start + chunk] for x in samples])
+            some = slice(start, min(start + chunk, len(samples[0])))
+            if known is None:
+                values = forward(network, [x[some] for x in samples])
+            else:
+                values = {name: value[some] for name, value in known.items()}
             outputs.append(flat_outputs(values, network))
             for probe in range(probes):
-                weights = generator.choice([-1.0, 1.0], size=outputs[-1].shape)
                 if probes == count:
-                    weights = np.zeros(outputs[-1].shape)
+                    weights = np.zeros_like(outputs[-1])
                     weights[:, probe] = 1.0
+                else:
+                    weights = random_signs(generator, outputs[-1])
                 parts = read_gradients(network, values, weights, read)
                 _add_squares(parts, tables, sums)
-        variance = float(np.concatenate(outputs).var(axis=0).sum()) or 1.0
-        means = {key: total / (len(samples[0]) * variance) for key, total in sums.items()}
+        if spread is None or len(samples[0]) < given:
+            spread = spread_of(np.concatenate(outputs))
+        means = {key: total / (len(samples[0]) * spread) for key, total in sums.items()}
     if not all(np.isfinite(mean).all() for mean in means.values()):
         raise FailureError(OVERFLOW)
-    return {key: _root(mean) for key, mean in means.items()}
+    return means
 
 
 def _add_squares(
@@ -104,17 +125,7 @@ def _add_squares(
 def by_unit(value: FloatArray, table: IntArray) -> FloatArray:
     """The values of some units as columns, all samples and positions below one another."""
     if table.shape[1] == 1:
-        return columns(value, table[:, 0])
+        same = np.array_equal(table[:, 0], np.arange(value.shape[1]))
+        return columns(value, None if same else table[:, 0])
     part = np.moveaxis(value[:, table.ravel()].reshape(len(value), *table.shape, -1), 1, -1)
     return part.reshape(-1, len(table))
-
-
-def _root(matrix: FloatArray) -> FloatArray:
-    """A matrix B with B·Bᵀ = M, by Cholesky's factorisation with pivots, which ends at the rank."""
-    largest = float(np.diag(matrix).max(initial=0.0))
-    if not largest:
-        return np.zeros((len(matrix), 0))
-    factor, pivots, rank, _ = lapack.dpstrf(matrix, tol=1e-14 * largest, lower=1)
-    root = np.zeros((len(matrix), rank))
-    root[pivots - 1] = np.tril(factor)[:, :rank]
-    return root

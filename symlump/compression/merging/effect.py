@@ -69,7 +69,7 @@ def _layer_effects(
             h = values[node.inputs[0]]
             sizes[node.name] = float(np.sqrt(np.mean(square)) * np.sqrt(np.mean(h**2)))
 
-    backward(network, values, generator.choice([-1.0, 1.0], size=outputs.shape), measure)
+    backward(network, values, random_signs(generator, outputs), measure)
     found = {layer.name: sizes.get(layer.name, 0.0) for layer in network.layers}
     shares = {name: s / spread for name, s in found.items()}
     return {name: s if 0 < s < np.inf else 1.0 for name, s in shares.items()}
@@ -114,11 +114,11 @@ def read_effects(network: Network, samples: Sequence[FloatArray]) -> dict[str, F
     for start in range(0, len(samples[0]), chunk):  # few at a time, for the sake of memory
         values = forward(network, [x[start : start + chunk] for x in samples])
         outputs.append(flat_outputs(values, network))
-        signs = generator.choice([-1.0, 1.0], size=outputs[-1].shape).astype(outputs[-1].dtype)
+        signs = random_signs(generator, outputs[-1])
         for name, part in read_gradients(network, values, signs, read).items():
             flat = columns(part)
             effects[name] += np.einsum("ij,ij->j", flat, flat)
-    variance = float(np.concatenate(outputs).var(axis=0, dtype=np.float64).sum()) or 1.0
+    variance = spread_of(np.concatenate(outputs))
     return {name: effect / (len(samples[0]) * variance) for name, effect in effects.items()}
 
 
@@ -206,10 +206,43 @@ def _mixes(node: Node) -> bool:
     return isinstance(node, Affine) and not node.depthwise
 
 
+def random_signs(generator: np.random.Generator, like: FloatArray) -> FloatArray:
+    """As many −1 and 1 as an array has entries, in its precision."""
+    signs = generator.integers(0, 2, size=like.shape).astype(like.dtype)
+    signs *= 2
+    signs -= 1
+    return signs
+
+
+def outputs_on(network: Network, samples: Sequence[FloatArray]) -> FloatArray:
+    """All outputs side by side, in the precision of the samples.
+
+    Examples
+    --------
+    >>> net = Network.dense([[[1.0, 2.0]]])
+    >>> outputs_on(net, [np.ones((1, 2), dtype=np.float32)]).dtype
+    dtype('float32')
+    """
+    if samples[0].dtype != np.float32:
+        return network.flat(*samples)
+    return flat_outputs(forward(to_single(network), samples), network)
+
+
 def flat_outputs(values: dict[str, FloatArray], network: Network) -> FloatArray:
     """All outputs side by side."""
     parts = [values[name].reshape(len(values[name]), -1) for name in network.outputs]
     return parts[0] if len(parts) == 1 else np.hstack(parts)
+
+
+def spread_of(outputs: FloatArray) -> float:
+    """The variances of all outputs in sum; 1 where none varies.
+
+    Examples
+    --------
+    >>> spread_of(np.array([[1.0, 0.0], [3.0, 0.0]])), spread_of(np.ones((2, 1)))
+    (1.0, 1.0)
+    """
+    return float(outputs.var(axis=0, dtype=np.float64).sum()) or 1.0
 
 
 def effect_scale(ode: NetworkODE) -> tuple[float, ...]:

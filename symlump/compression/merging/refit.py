@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 from scipy.sparse import csr_array
 
+from symlump.compression.merging.effect import flat_outputs
 from symlump.compression.merging.known_units import KnownUnits, SeenGroups
 from symlump.compression.merging.values import (
     Memory,
@@ -32,6 +33,10 @@ from symlump.ode.exact import FloatArray, IntArray
 _RIDGE = 1e-6
 #: So many columns are solved for at once.
 _TOGETHER = 512
+
+
+#: Means of what a fit reads, and of what is wanted.
+Means: TypeAlias = tuple[FloatArray, FloatArray]
 
 
 class MergedWeights:
@@ -125,6 +130,12 @@ class MergedWeights:
         assert self._values is not None
         return fit_members(self._values.moments, h, wanted, spread, constant)
 
+    def _fit_known(
+        self, gram: FloatArray, right: FloatArray, means: Means | None, sums: csr_array | FloatArray
+    ) -> tuple[FloatArray, FloatArray] | None:
+        """The fit from second moments, which are overwritten; None where it needs the values themselves."""
+        return solve_members(gram, right, means, sums)
+
     def _known(self, name: str) -> KnownUnits | None:
         """What is known of a value's units from other tolerances.
 
@@ -172,6 +183,13 @@ class MergedWeights:
             for name, changed in zip(node.inputs, before, strict=True):
                 if not changed:  # held while the walk through the old network has it
                     self._new[name] = self._old.until(name)
+
+    def outputs(self, small: Network) -> FloatArray:
+        """All outputs of the new network side by side, after it was written."""
+        assert self._old is not None
+        names = (*small.outputs,)
+        values = {n: self._value(n) if self._changed[n] else self._old.until(n) for n in names}
+        return flat_outputs(values, small)
 
     def _value(self, name: str) -> FloatArray:
         """A value of the new network that changed, computed when it is asked for."""
@@ -249,19 +267,20 @@ class MergedWeights:
             # Few rows may read many units: what they read is fitted, which is the same for less.
             few = weight.shape[2] * inside == 1 and node.units < units
             read = weight[:, :, 0] if few else None
-            sums = spread if read is None else read @ spread
+            sums, found = spread if read is None else read @ spread, None
             if known is not None:
                 chosen = known if read is None else known.reading(read)
                 gram, right, means = chosen.products(self._values.moments, with_constant)
                 right -= (sums @ gram).T
-                fit, constant = solve_members(gram, right, means, sums)
-            else:
+                found = self._fit_known(gram, right, means, sums)
+            if found is None:
                 value, before = self._value(name), self._old.until(name)
                 rows = chosen_rows(value.size // count, count) if on_grid else None
                 h = _by_position(value, count, inside, rows)
                 wanted = _by_position(before, units, inside, rows)
                 wanted = wanted if read is None else wanted @ read.T
-                fit, constant = self._fit(h, wanted, sums, with_constant)
+                found = self._fit(h, wanted, sums, with_constant)
+            fit, constant = found
             if read is not None:
                 return fit[:, :, None], None if bias is None else bias + constant
             spread = fit
@@ -350,7 +369,7 @@ def fit_members(
 def solve_members(
     gram: FloatArray,
     right: FloatArray,
-    means: tuple[FloatArray, FloatArray] | None,
+    means: Means | None,
     sums: csr_array | FloatArray,
 ) -> tuple[FloatArray, FloatArray]:
     """The fit from second moments of h, those with what sums leave of what is wanted, and means of both.

@@ -15,7 +15,7 @@ from symlump.compression.collapse import BLIND, OutputWatch
 from symlump.compression.images import Images
 from symlump.compression.inputs import advice, assume_inputs
 from symlump.compression.merging.coefficients import CoefficientMerging, layer_units
-from symlump.compression.merging.effect import flat_outputs, forward
+from symlump.compression.merging.effect import outputs_on
 from symlump.compression.merging.lively import merge_lively
 from symlump.compression.merging.merge import Merging, has_equal_units, merge_units
 from symlump.compression.merging.reference import Merged, Part
@@ -29,7 +29,6 @@ from symlump.compression.merging.values import (
     in_single,
     is_wide,
     memory_for,
-    to_single,
     values_to_fit,
 )
 from symlump.compression.reduction import NetworkPlan, Reduction, own_units, try_each
@@ -254,9 +253,7 @@ class UnitPlan(NetworkPlan):
 
     def _given_by(self, network: Network) -> FloatArray:
         """The outputs of a network on the samples on which units of distances are told apart."""
-        if not in_single(self.network):
-            return network.flat(*self._seen)
-        return flat_outputs(forward(to_single(network), self._seen), network)
+        return outputs_on(network, self._seen)
 
     @cached_property
     def _outputs(self) -> FloatArray:

@@ -13,8 +13,9 @@ from math import prod
 from typing import Protocol
 
 import numpy as np
+import numpy.typing as npt
 
-from symlump.compression.inputs import samples_of
+from symlump.compression.inputs import sample_count, samples_of
 from symlump.compression.merging.known_units import SeenGroups
 from symlump.compression.moments import Hermite, Moments, Normal, Sampled, hidden_degree, moments_of
 from symlump.network.evaluate import evaluate
@@ -97,12 +98,16 @@ class HermiteValues:
 
 
 def values_of(
-    network: Network, inputs: object, seed: int = 0
+    network: Network,
+    inputs: object,
+    seed: int = 0,
+    count: int | None = None,
+    dtype: npt.DTypeLike = np.float64,
 ) -> tuple[Values, tuple[FloatArray, ...]]:
     """Values under stated inputs, and samples of these inputs.
 
     Free of sampling error where the inputs are normal and the units small polynomials of them; else over
-    samples.
+    samples, of which so many are drawn from a distribution, in this precision where it is a normal one.
 
     Raises
     ------
@@ -116,20 +121,30 @@ def values_of(
         if isinstance(moments, Hermite):
             return HermiteValues(moments), (drawn.reshape(-1, *network.inputs[0].size),)
         return SampledValues(tuple(network.arranged(drawn))), (drawn,)
-    samples = samples_of(inputs, network, seed=seed)
+    count = count if isinstance(inputs, Normal) else None
+    samples = samples_of(inputs, network, count, seed, dtype=dtype)
     return SampledValues(samples), samples
 
 
-def analysed_values(network: Network, inputs: object) -> tuple[Values, tuple[FloatArray, ...]]:
+def analysed_values(
+    network: Network, inputs: object, seed: int = 0, per_unit: int = _ROWS_PER_UNIT
+) -> tuple[Values, tuple[FloatArray, ...]]:
     """Values and samples as from :func:`values_of`, in the precision in which the network is analysed.
+
+    In wide networks no more are drawn than :func:`values_to_fit` keeps.
 
     Raises
     ------
     MethodError
         If the inputs do not fit the network.
     """
-    values, samples = values_of(network, inputs)
-    if isinstance(values, SampledValues) and in_single(network):
+    count = None
+    if is_wide(network):
+        count = min(sample_count(network), _fitted_count(_widest(network), per_unit))
+    single = in_single(network)
+    dtype = np.float32 if single else np.float64
+    values, samples = values_of(network, inputs, seed, count, dtype)
+    if isinstance(values, SampledValues) and single:
         samples = tuple(_in_single(x) for x in values.samples)
         values = SampledValues(samples)
     return values, samples
@@ -248,7 +263,7 @@ def chosen_rows(rows: int, width: int) -> IntArray | None:
     return np.sort(np.random.default_rng(0).choice(rows, most, replace=False))
 
 
-def fitted_rows(rows: int, width: int) -> IntArray | None:
+def fitted_rows(rows: int, width: int, per_unit: int = _ROWS_PER_UNIT) -> IntArray | None:
     """Which samples fits use in wide networks of dense layers; None for all of them.
 
     Every tolerance has values of its own in deeper layers, so they are what takes time.
@@ -258,7 +273,15 @@ def fitted_rows(rows: int, width: int) -> IntArray | None:
     >>> [rows if (rows := fitted_rows(4096, width)) is None else rows.size for width in (64, 256, 512, 1024)]
     [None, 2048, 2048, None]
     """
-    return even_rows(rows, max(_ROWS_PER_UNIT * width, _FITTED // max(1, width)))
+    return even_rows(rows, _fitted_count(width, per_unit))
+
+
+def _fitted_count(width: int, per_unit: int) -> int:
+    return max(per_unit * width, _FITTED // max(1, width))
+
+
+def _widest(network: Network) -> int:
+    return max((layer.units for layer in network.layers), default=1)
 
 
 def even_rows(rows: int, most: int) -> IntArray | None:
@@ -273,7 +296,11 @@ def even_rows(rows: int, most: int) -> IntArray | None:
 
 
 def values_to_fit(
-    network: Network, ties: Ties, values: Values, memory: Memory | None
+    network: Network,
+    ties: Ties,
+    values: Values,
+    memory: Memory | None,
+    per_unit: int = _ROWS_PER_UNIT,
 ) -> tuple[Values, Memory | None]:
     """The values that fits use, of all or fewer of the samples, and what is known of them."""
     if not isinstance(values, SampledValues):
@@ -282,7 +309,7 @@ def values_to_fit(
     if any(len(shape) > 1 for shape in network.shapes.values()):
         rows = even_rows(count, samples_on_grids(network, ties))
     else:
-        rows = fitted_rows(count, max((layer.units for layer in network.layers), default=1))
+        rows = fitted_rows(count, _widest(network), per_unit)
     if rows is None:
         return values, memory or memory_for(network, values)
     few = SampledValues(tuple(x[rows] for x in values.samples))
@@ -301,6 +328,11 @@ def to_single(network: Network) -> Network:
     return network.with_layers(single_layer(node) for node in network.layers)
 
 
+def single_with(network: Network, samples: Sequence[FloatArray]) -> Network:
+    """The network in single precision if its samples are."""
+    return to_single(network) if samples[0].dtype == np.float32 else network
+
+
 def single_layer(node: Affine) -> Affine:
     """A layer with weights in single precision."""
     bias = None if node.bias is None else _in_single(node.bias)
@@ -308,7 +340,7 @@ def single_layer(node: Affine) -> Affine:
 
 
 def _in_single(array: FloatArray) -> FloatArray:
-    return array.astype(np.float32)
+    return array.astype(np.float32, copy=False)
 
 
 def is_wide(network: Network) -> bool:
@@ -329,7 +361,7 @@ def is_wide(network: Network) -> bool:
     )
     inputs = {node.name for node in network.inputs}
     flat = all(len(shape) == 1 or name in inputs for name, shape in network.shapes.items())
-    return dense and flat and max((layer.units for layer in network.layers), default=0) >= _WIDE
+    return dense and flat and _widest(network) >= _WIDE
 
 
 def samples_on_grids(network: Network, ties: Ties) -> int:

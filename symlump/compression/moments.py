@@ -10,7 +10,7 @@ polynomials of the inputs; the second kind has no sampling error.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -252,8 +252,10 @@ class Sampled:
     ) -> tuple[FloatArray, FloatArray]:
         """Second moments of h, and of h with another value in its precision, from some samples at a time."""
         gram, cross = np.zeros((h.shape[1],) * 2), np.zeros((h.shape[1], other.shape[1]))
-        step = min(len(h), max(512, h.shape[1] // 2))
-        about = (0.0, 0.0) if means is None else means
+        step = min(len(h), max(1024, h.shape[1] // 2))
+        about: Any = (0.0, 0.0)
+        if means is not None:  # about one of them is enough, so the other may be rounded
+            about = means[0], means[1].astype(other.dtype)
         root = np.empty((step, h.shape[1]))  # a Gram matrix needs all digits
         second = np.empty((step, other.shape[1]), other.dtype)
         for start in range(0, len(h), step):  # in the same memory, as new memory takes time
@@ -262,7 +264,7 @@ class Sampled:
             np.subtract(h[some], about[0], out=a)
             gram += a.T @ a
             if other.shape[1]:
-                np.subtract(other[some], about[1], out=b, casting="same_kind")
+                np.subtract(other[some], about[1], out=b)
                 cross += a.astype(other.dtype, copy=False).T @ b
         gram /= len(h)
         cross /= len(h)

@@ -251,15 +251,16 @@ def own_units(network: Network) -> tuple[IntArray, ...]:
 def largest_rounding(found: FloatArray, held: FloatArray) -> float:
     """How far a number that is held is, at most, from one that a float64 is the nearest to; rounded upwards.
 
+    Spacings grow with the numbers, so that of the largest is taken.
+
     Examples
     --------
     >>> 2**-53 <= largest_rounding(np.array([1.0, 0.5]), np.array([1.0, 0.5])) < 2**-52
     True
     """
-    if found is held:  # spacings grow with the numbers
-        found = held = np.abs(found).max(initial=0.0)
-    far = np.nextafter(np.abs(found - held), np.inf) + np.spacing(np.abs(found)) / 2
-    return float(np.nextafter(far, np.inf).max(initial=0.0))
+    gap = 0.0 if found is held else np.abs(found - held).max(initial=0.0)
+    far = np.nextafter(gap, np.inf) + np.spacing(np.abs(found).max(initial=0.0)) / 2
+    return float(np.nextafter(far, np.inf)) if found.size else 0.0
 
 
 def check_steps(steps: int) -> None:

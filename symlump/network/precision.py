@@ -63,9 +63,13 @@ class Precision:
         """
         if self.name == "float64":
             return values
-        result = self._rounded(values, np.rint)
-        wrong = np.argwhere(np.abs(result) > self.largest)
-        if wrong.size:
+        if self.name == "bfloat16":
+            result = self._rounded(values, np.rint)
+        else:  # which numpy rounds to in the same way
+            with np.errstate(over="ignore", under="ignore"):
+                result = values.astype(self.name).astype(np.float64)
+        if not np.abs(result).max(initial=0.0) <= self.largest:
+            wrong = np.argwhere(np.abs(result) > self.largest)
             at = tuple(int(i) for i in wrong[0])
             raise NetworkError(
                 f"{what}{list(at)} is {values[at]:.6g}, beyond what {self.name} holds (±{self.largest:.6g}); "

@@ -55,7 +55,7 @@ def metrics(
     tables : mapping of (str, int) to ndarray of int, shape (units, positions)
         By a value's name, and any number, the channels of each unit there.
     known : mapping of str to ndarray, optional
-        The values of all nodes on these samples, if they are known.
+        Values on these samples that are known, by name.
     spread : float, optional
         The variances of the outputs on these samples in sum, if they are known.
 
@@ -89,10 +89,8 @@ def metrics(
     with np.errstate(over="ignore", invalid="ignore"):
         for start in range(0, len(samples[0]), chunk):  # few at a time, for the sake of memory
             some = slice(start, min(start + chunk, len(samples[0])))
-            if known is None:
-                values = forward(network, [x[some] for x in samples])
-            else:
-                values = {name: value[some] for name, value in known.items()}
+            part = {name: value[some] for name, value in (known or {}).items()}
+            values = forward(network, [x[some] for x in samples], part)
             outputs.append(flat_outputs(values, network))
             for probe in range(probes):
                 if probes == count:

@@ -39,6 +39,8 @@ BoolArray: TypeAlias = npt.NDArray[np.bool_]
 
 _STACK = 2**22  # numbers in one stack of blocks: 32 MB
 _SMALL = 64  # of the blocks up to this side, those of low rank are decomposed with vectors
+#: How often the price is halved at once: 26 times in all.
+_HALVINGS = (3,) * 8 + (2,)
 _SHARE_OF_LIMIT = 1e-2  # of what is cut off: what squaring may round
 
 
@@ -199,66 +201,78 @@ def choose(tree: ClusterTree, levels: Sequence[Level], budget: float, norm2: flo
     norm2 : float
         Squared norm of the matrix, for the scale of t.
     """
-    best = _price(tree, levels, 0.0)
-    low, high = np.log(norm2) - 80.0, np.log(norm2) + 1.0
-    for _ in range(26):  # to 1e-6 of t; the rest is spent on single values below
-        middle = (low + high) / 2
-        priced = _price(tree, levels, float(np.exp(middle)))
-        if priced.error <= budget:
-            best, low = priced, middle
-        else:
-            high = middle
-    return _spend(levels, best.leaves(), budget - best.error)
+    best, at = _Priced.of(tree, levels, np.zeros(1)), 0
+    low, high = float(np.log(norm2)) - 80.0, float(np.log(norm2)) + 1.0
+    for halvings in _HALVINGS:  # to 1e-6 of t; the rest is spent on single values below
+        # All middles that halving so often may ask for, at once; those of the lower and the upper half of the
+        # k-th are the (2k + 1)-th and the (2k + 2)-th.
+        ends = [(low, high)]
+        for low, high in ends:
+            if len(ends) + 2 > 2 ** (halvings + 1):
+                break
+            middle = (low + high) / 2
+            ends += [(low, middle), (middle, high)]
+        middles = [(low + high) / 2 for low, high in ends[: 2**halvings - 1]]
+        priced = _Priced.of(tree, levels, np.exp(middles))
+        place = 0
+        while place < len(middles):
+            accepted = priced.error[place] <= budget
+            if accepted:
+                best, at = priced, place
+            place = 2 * place + (2 if accepted else 1)
+        low, high = ends[place]
+    return _spend(levels, best.leaves(at), budget - float(best.error[at]))
 
 
 @dataclass(frozen=True, eq=False)
 class _Priced:
-    """The cheapest choice at one price: per level, what is a leaf, and its rank (−1: dense)."""
+    """The cheapest choices at some prices: per level, what is a leaf, and its rank (−1: dense)."""
 
     final: tuple[BoolArray, ...]
     rank: tuple[IntArray, ...]
-    error: float
+    error: FloatArray
 
-    def leaves(self) -> list[Leaf]:
-        """The choice as a list."""
+    def leaves(self, at: int) -> list[Leaf]:
+        """One choice as a list."""
         return [
-            Leaf((number, i, j), None if rank[i, j] < 0 else int(rank[i, j]))
+            Leaf((number, i, j), None if rank[at, i, j] < 0 else int(rank[at, i, j]))
             for number, (final, rank) in enumerate(zip(self.final, self.rank, strict=True))
-            for i, j in np.argwhere(final).tolist()
+            for i, j in np.argwhere(final[at]).tolist()
         ]
 
-
-def _price(tree: ClusterTree, levels: Sequence[Level], price: float) -> _Priced:
-    """The leaves of least storage + error/price; at price 0 no error at all."""
-    splits, ranks, errors = [], [], []
-    cost: FloatArray | None = None
-    for number, level in reversed(list(enumerate(levels))):
-        rank = (level.sigma2 > price * level.sides[..., None]).sum(axis=2)
-        error = np.take_along_axis(level.tails, rank[..., None], axis=2)[..., 0]
-        with np.errstate(divide="ignore", over="ignore"):
-            charge = np.divide(error, price, out=np.zeros_like(error), where=error > 0)
-        low = rank * level.sides + charge
-        own = np.where(level.exists, np.minimum(low, level.areas), np.inf)
-        split = np.full(own.shape, np.inf)
-        if cost is not None:
-            split = _over_children(np.add, cost, tree.split(number))
-        cost = np.minimum(own, split)
-        splits.append(split < own)
-        ranks.append(np.where(low <= level.areas, rank, -1))
-        errors.append(error)
-    splits, ranks, errors = splits[::-1], ranks[::-1], errors[::-1]
-    final = []
-    active: BoolArray = np.ones((1, 1), dtype=bool)
-    for number, split in enumerate(splits):
-        final.append(active & ~split)
-        if number + 1 < len(splits):
-            a, b = tree.split(number)
-            active = np.repeat(np.repeat(active & split, a, axis=0), b, axis=1)
-    spent = sum(
-        float(error[leaf & (rank >= 0)].sum())
-        for leaf, rank, error in zip(final, ranks, errors, strict=True)
-    )
-    return _Priced(tuple(final), tuple(ranks), spent)
+    @classmethod
+    def of(cls, tree: ClusterTree, levels: Sequence[Level], prices: FloatArray) -> _Priced:
+        """The leaves of least storage + error/price; at price 0 no error at all."""
+        splits, ranks, errors = [], [], []
+        cost: FloatArray | None = None
+        price = prices[:, None, None]
+        for number, level in reversed(list(enumerate(levels))):
+            rank = np.count_nonzero(level.sigma2 > (price * level.sides)[..., None], axis=-1)
+            i, j = np.ogrid[: rank.shape[1], : rank.shape[2]]
+            error = level.tails[i, j, rank]
+            with np.errstate(divide="ignore", over="ignore"):
+                charge = np.divide(error, price, out=np.zeros_like(error), where=error > 0)
+            low = rank * level.sides + charge
+            own = np.where(level.exists, np.minimum(low, level.areas), np.inf)
+            split = np.full(own.shape, np.inf)
+            if cost is not None:
+                split = _over_children(np.add, cost, tree.split(number))
+            cost = np.minimum(own, split)
+            splits.append(split < own)
+            ranks.append(np.where(low <= level.areas, rank, -1))
+            errors.append(error)
+        splits, ranks, errors = splits[::-1], ranks[::-1], errors[::-1]
+        final = []
+        active: BoolArray = np.ones((prices.size, 1, 1), dtype=bool)
+        for number, split in enumerate(splits):
+            final.append(active & ~split)
+            if number + 1 < len(splits):
+                a, b = tree.split(number)
+                active = np.repeat(np.repeat(active & split, a, axis=1), b, axis=2)
+        spent = np.zeros(prices.size)
+        for leaf, rank, error in zip(final, ranks, errors, strict=True):
+            spent += np.where(leaf & (rank >= 0), error, 0.0).sum(axis=(1, 2))
+        return cls(tuple(final), tuple(ranks), spent)
 
 
 def _spend(levels: Sequence[Level], leaves: list[Leaf], left: float) -> list[Leaf]:
@@ -285,9 +299,9 @@ def _spend(levels: Sequence[Level], leaves: list[Leaf], left: float) -> list[Lea
 
 def _over_children(operation: np.ufunc, values: npt.NDArray[Any], cut: tuple[int, int]) -> Any:
     """Reduce an array over the children of each parent."""
-    a, b = cut
-    grid = values.reshape(values.shape[0] // a, a, values.shape[1] // b, b)
-    return operation.reduce(grid, axis=(1, 3))
+    (a, b), (i, j) = cut, values.shape[-2:]
+    grid = values.reshape(*values.shape[:-2], i // a, a, j // b, b)
+    return operation.reduce(grid, axis=(-3, -1))
 
 
 def _join(parts: Sequence[Sequence[Factors]], area: int) -> Factors | None:

@@ -62,15 +62,33 @@ class Block:
         """The block, multiplied out."""
         return multiply_out(self.parts)
 
-    def in_precision(self, precision: Precision) -> tuple[Block, float]:
-        """The block with its numbers rounded to a format, and a bound of what that moved it by."""
-        parts = tuple(precision.nearest(part, "block") for part in self.parts)
+    def moved_to(self, parts: tuple[FloatArray, ...]) -> tuple[Block, float]:
+        """The block with its numbers rounded, and a bound of what that moved it by."""
         if len(parts) == 2:
             moved = product_error(self.to_dense(), *parts)
         else:  # an exact difference, of which the norm is taken
             (m, n), gap = self.shape, self.parts[0] - parts[0]
             moved = product_error(gap, np.zeros((m, 0)), np.zeros((0, n)))
-        return replace(self, parts=parts, error=above(self.error + moved)), moved
+        error = above(self.error + moved)
+        return Block(self.place, self.rows, self.columns, parts, error), moved
+
+
+def rounded(blocks: Sequence[Block], precision: Precision) -> list[tuple[Block, float]]:
+    """Blocks with their numbers rounded to a format, and for each a bound of what that moved it by."""
+    parts = [part for block in blocks for part in block.parts]
+    held = np.concatenate([np.zeros(0), *(part.ravel() for part in parts)])
+    nearest = precision.nearest(held, "block")
+    moved = np.cumsum(np.append(0, nearest != held)).tolist()
+    found: list[tuple[Block, float]] = []
+    end = 0
+    for block in blocks:
+        start, new = end, []
+        for part in block.parts:
+            new.append(nearest[end : end + part.size].reshape(part.shape))
+            end += part.size
+        same = moved[start] == moved[end]
+        found.append((block, 0.0) if same else block.moved_to(tuple(new)))
+    return found
 
 
 @dataclass(frozen=True, eq=False)

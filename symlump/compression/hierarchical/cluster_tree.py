@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -74,11 +75,17 @@ class ClusterTree:
     def window(self, place: Place) -> tuple[slice, slice]:
         """Rows and columns of a block."""
         level, i, j = place
-        rows, columns = self.rows[level], self.columns[level]
-        return (
-            slice(int(rows[i]), int(rows[i + 1])),
-            slice(int(columns[j]), int(columns[j + 1])),
+        rows, columns = self._slices
+        return rows[level][i], columns[level][j]
+
+    @cached_property
+    def _slices(self) -> tuple[list[list[slice]], list[list[slice]]]:
+        """Of each level the clusters of rows, and of columns."""
+        rows, columns = (
+            [list(map(slice, edges[:-1].tolist(), edges[1:].tolist())) for edges in side]
+            for side in (self.rows, self.columns)
         )
+        return rows, columns
 
     def finest(self, place: Place) -> list[Place]:
         """The blocks of the last level inside a block."""

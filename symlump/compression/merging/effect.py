@@ -12,7 +12,7 @@ unit only: no bound rests on it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 
@@ -75,7 +75,9 @@ def _layer_effects(
     return {name: s if 0 < s < np.inf else 1.0 for name, s in shares.items()}
 
 
-def read_effects(network: Network, samples: Sequence[FloatArray]) -> dict[str, FloatArray]:
+def read_effects(
+    network: Network, samples: Sequence[FloatArray], known: Mapping[str, FloatArray] | None = None
+) -> dict[str, FloatArray]:
     """For each value that a layer reads, E[Σ_k (∂y_k/∂h_i)²] / Var(y) of its channels i, over samples.
 
     The derivative is by what the layers read (a sum that reads the value too does not count), its squares are
@@ -85,8 +87,9 @@ def read_effects(network: Network, samples: Sequence[FloatArray]) -> dict[str, F
     Parameters
     ----------
     samples : sequence of ndarray, each of shape (samples, …)
-        Of each input. In a wide network only the first ones are used, 1024 or more: these are means, and need
-        no more.
+        Of each input. In a wide network only the first 1024 are used: these are means, and need no more.
+    known : mapping of str to ndarray, optional
+        Values on these samples that are known, by name.
 
     Returns
     -------
@@ -106,27 +109,33 @@ def read_effects(network: Network, samples: Sequence[FloatArray]) -> dict[str, F
     largest = max((prod(s) for s in network.shapes.values() if prod(s[1:]) > 1), default=0)
     chunk = int(np.clip(_MOST // largest, 8, 1024)) if largest else 1024
     widest = max(layer.units for layer in network.layers)
-    used = max(1024, (_MOST >> 2 if is_wide(network) else _MOST) // widest)
+    used = 1024 if is_wide(network) else max(1024, _MOST // widest)
     if in_single(network):
-        network, samples = to_single(network), [x[:used].astype(np.float32) for x in samples]
+        network = to_single(network)
+        samples = [x[:used].astype(np.float32, copy=False) for x in samples]
     samples = [x[: min(used, 512) if largest else used] for x in samples]
     outputs: list[FloatArray] = []
     for start in range(0, len(samples[0]), chunk):  # few at a time, for the sake of memory
-        values = forward(network, [x[start : start + chunk] for x in samples])
+        some = slice(start, min(start + chunk, len(samples[0])))
+        seen = {name: value[some] for name, value in (known or {}).items()}
+        values = forward(network, [x[some] for x in samples], seen)
         outputs.append(flat_outputs(values, network))
         signs = random_signs(generator, outputs[-1])
         for name, part in read_gradients(network, values, signs, read).items():
             flat = columns(part)
             effects[name] += np.einsum("ij,ij->j", flat, flat)
-    variance = spread_of(np.concatenate(outputs))
+    variance = spread_of(np.concatenate(outputs) if len(outputs) > 1 else outputs[0])
     return {name: effect / (len(samples[0]) * variance) for name, effect in effects.items()}
 
 
-def forward(network: Network, x: Sequence[FloatArray]) -> dict[str, FloatArray]:
-    """All values of a network, by name."""
-    values = dict(zip((node.name for node in network.inputs), x, strict=True))
+def forward(
+    network: Network, x: Sequence[FloatArray], known: Mapping[str, FloatArray] | None = None
+) -> dict[str, FloatArray]:
+    """All values of a network, by name; those that are known are not computed again."""
+    values = dict(known or {})
+    values.update(zip((node.name for node in network.inputs), x, strict=True))
     for node in network.nodes:
-        if not isinstance(node, Input):
+        if node.name not in values:
             values[node.name] = evaluate(node, *(values[name] for name in node.inputs))
     return values
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from copy import copy
-from functools import cached_property
 
 import numpy as np
 
@@ -33,11 +32,6 @@ class SeenGroups:
         self.places: dict[bytes, int] = {}
         self._values: list[FloatArray] = []
         self._moments: dict[bool, GroupMoments] = {}
-
-    @cached_property
-    def units(self) -> FloatArray:
-        """The original value with its units first, so that some of them are read in one piece each."""
-        return np.ascontiguousarray(np.moveaxis(self.original, 1, 0))
 
     def values(self, members: list[bytes], evaluate: Callable[[IntArray], FloatArray]) -> IntArray:
         """Where groups are found, after ``evaluate`` gave the values of those that are new, by number."""
@@ -83,14 +77,17 @@ class GroupMoments:
         known: FloatArray | None = None,
     ) -> None:
         self._moments, self._centred = moments, centred
-        self._root = moments.root(original, centred)
         units = original.shape[1]
         self.means = moments.mean(original)
-        self.units = self._root.T @ self._root if known is None else known
+        if known is None:
+            about = (self.means, np.empty(0)) if centred else None
+            known, _ = moments.products(original, original[:, :0], about)
+        self.units = known
+        self._original = original - self.means.astype(original.dtype) if centred else original
         self.group_means = np.empty(0)
         self._across = np.empty((0, units))
         self._within = np.empty((0, 0))
-        self._roots = np.empty((0, len(self._root)))
+        self._roots = np.empty((0, len(original)))
 
     @property
     def across(self) -> FloatArray:
@@ -116,7 +113,10 @@ class GroupMoments:
         new = np.column_stack(values[known:])
         self.group_means = np.append(self.group_means, self._moments.mean(new))
         root = self._moments.root(new, self._centred)
-        self._across[known:count] = root.T @ self._root
+        across = (
+            root.astype(self._original.dtype).T @ self._original
+        )  # in the precision of the values
+        self._across[known:count] = across / np.sqrt(len(root))
         self._roots[known:count] = root.T
         rows = root.T @ self._roots[:count].T
         self._within[known:count, :count] = rows
@@ -168,12 +168,11 @@ class KnownUnits:
 
     def values(self) -> FloatArray:
         """The value with its new units."""
-        seen = self._seen
-        value = np.empty((self._first.size, *seen.units.shape[1:]), seen.units.dtype)
-        value[self._new] = seen.units[self._old]
-        for number, group in zip(self._rest, self._groups, strict=True):
-            value[number] = seen.of(group)
-        return np.moveaxis(value, 0, 1)
+        value = np.take(self._seen.original, self._first, axis=1)
+        if self._groups.size:
+            parts = [self._seen.of(group) for group in self._groups.tolist()]
+            value[:, self._rest] = np.stack(parts, axis=1)
+        return value
 
     def reading(self, weights: FloatArray) -> KnownUnits:
         """The value where some linear functions of the original units are wanted, one a row of weights."""

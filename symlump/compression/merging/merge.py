@@ -39,7 +39,9 @@ from symlump.compression.merging.refit import MergedWeights
 from symlump.compression.merging.unit_trees import unit_trees
 from symlump.compression.merging.values import (
     Memory,
+    SampledValues,
     Values,
+    ValueWalk,
     analysed_values,
     is_wide,
     memory_for,
@@ -130,7 +132,14 @@ class Merging:
                 values, memory = values_to_fit(network, ties, values, None)
             else:
                 memory = memory_for(network, values)
-            read = read_effects(network, samples)
+            if memory is not None and wide:
+                walk = ValueWalk(network, values, memory)
+                for layer in network.layers:
+                    walk.until(layer.inputs[0])
+                assert isinstance(values, SampledValues)
+                read = read_effects(network, values.samples, memory.values)
+            else:
+                read = read_effects(network, samples)
             units = ["layer" if unit == "layer" else "output" for unit in relative_to]
             effects, trees = unit_trees(
                 network,
@@ -357,6 +366,8 @@ def has_equal_units(network: Network) -> bool:
     if network.chain is None:
         return True
     for layer in network.chain.hidden:
+        if layer.groups is None and np.unique(layer.weight[:, 0]).size == layer.units:
+            continue
         bias = np.zeros(layer.units) if layer.bias is None else layer.bias
         # + 0.0 makes −0 and 0 the same bytes
         rows = {(row + 0.0).tobytes() for row in np.column_stack([layer.weight, bias])}

@@ -80,10 +80,14 @@ class Merged:
                 small = other.weight.reshape(*other.weight.shape[:2], -1)
                 order = np.argsort(places, kind="stable")
                 first = np.cumsum(sizes) - sizes
+                same = np.array_equal(
+                    order, np.arange(first.size)
+                )  # nothing that it reads has merged
                 for offset in range(weight.shape[2]):
-                    read = np.take(weight[:, :, offset], order, axis=1)
-                    gap = np.add.reduceat(read, first, axis=1)
-                    gap -= small[group, :, offset]
+                    gap = weight[:, :, offset]
+                    if not same:
+                        gap = np.add.reduceat(np.take(gap, order, axis=1), first, axis=1)
+                    gap = np.subtract(gap, small[group, :, offset], out=None if same else gap)
                     total += float(np.einsum("ij,ij->j", gap, gap) @ (1 / sizes))
             if layer.bias is not None and other.bias is not None:
                 total += float(np.sum((layer.bias - other.bias[group]) ** 2))

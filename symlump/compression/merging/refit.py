@@ -282,7 +282,9 @@ class MergedWeights:
                 found = self._fit(h, wanted, sums, with_constant)
             fit, constant = found
             if read is not None:
-                return fit[:, :, None], None if bias is None else bias + constant
+                return np.ascontiguousarray(fit[:, :, None]), (
+                    None if bias is None else bias + constant
+                )
             spread = fit
             if known is not None and known.moved.size:
                 moved = known.moved
@@ -381,7 +383,8 @@ def solve_members(
     matrix = np.zeros((right.shape[1], len(gram)))
     factor = cho_factor(gram.T, overwrite_a=True)  # symmetric, and in the order that is not copied
     for some in np.split(left, range(_TOGETHER, left.size, _TOGETHER)):
-        matrix[some] = cho_solve(factor, right[:, some], overwrite_b=True).T
+        columns = np.asfortranarray(right[:, some])
+        matrix[some] = cho_solve(factor, columns, overwrite_b=True, check_finite=False).T
     if isinstance(sums, np.ndarray):
         matrix += sums
     else:

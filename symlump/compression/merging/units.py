@@ -196,6 +196,7 @@ class UnitPlan(NetworkPlan):
         functions = method.on == "influence" and method.compared == "function"
         if not functions or self._exact_size <= target:
             return super().nearest(target)
+        _ = self.watch  # shared by the plan of what is found
         merging, floor, note = self.merging.with_budget(0), method.floor, ""
         careful = merging.with_floor()
         if method.floor is None and careful.parameters(inf) <= target:

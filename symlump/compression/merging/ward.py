@@ -203,29 +203,22 @@ def _ward(squares: FloatArray, weights: FloatArray) -> FloatArray:
         merged /= np.add(weights, total, out=part)
         alive[a] = False
         squares[b] = squares[:, b] = np.maximum(merged, height, out=merged)
-        squares[a] = squares[:, a] = np.inf
+        squares[:, a] = np.inf
         weights[b] = total
     return _as_tree(merges[np.argsort(merges[:, 2], kind="stable")])
 
 
 def _as_tree(merges: FloatArray) -> FloatArray:
-    """Number the groups as scipy does: the k-th merge makes group n + k."""
+    """Number the groups as scipy does: the k-th merge makes group n + k.
+
+    Of each merge the group of the first place goes to the second, where the merged group stays.
+    """
     count = len(merges) + 1
-    group = np.arange(count)
-    parent = np.arange(2 * count - 1)
-    size = np.ones(2 * count - 1)
-    tree = np.empty((count - 1, 4))
-
-    def root(i: int) -> int:
-        while parent[i] != i:
-            parent[i] = parent[parent[i]]
-            i = int(parent[i])
-        return i
-
-    for k, (a, b, height) in enumerate(merges.tolist()):
-        first, second = sorted((root(int(group[int(a)])), root(int(group[int(b)]))))
-        new = count + k
-        parent[first] = parent[second] = new
+    group, size = list(range(count)), [1] * (2 * count - 1)
+    tree: list[tuple[int, int, float, int]] = []
+    for new, (a, b, height) in enumerate(merges.tolist(), start=count):
+        first, second = sorted((group[int(a)], group[int(b)]))
+        group[int(b)] = new
         size[new] = size[first] + size[second]
-        tree[k] = first, second, height, size[new]
-    return tree
+        tree.append((first, second, height, size[new]))
+    return np.array(tree)

@@ -120,9 +120,9 @@ class OutputWatch:
 
     @cached_property
     def _latest_share(self) -> Callable[[Network], float]:
-        """The share of one network, remembered: near tolerances give the same network."""
+        """The shares of a few networks, remembered: near tolerances give the same network."""
 
-        @lru_cache(maxsize=1)
+        @lru_cache(maxsize=4)
         def share(network: Network) -> float:
             if self._stands_still or not self._spread > 0:  # what is left is rounding
                 return 1.0

@@ -16,6 +16,8 @@ from symlump.network.torch_io import read_back, to_torch
 from symlump.ode.exact import FloatArray
 
 _HISTORY = 20
+#: So many samples are compared at once, as new memory takes time.
+_TOGETHER = 256
 
 
 @gradients()
@@ -117,8 +119,11 @@ def output_error(given: FloatArray, wanted: FloatArray, spread: float) -> float:
     >>> output_error(wanted + 0.5, wanted, spread=1.0)
     0.5
     """
-    gap = given - wanted
-    return float(np.sqrt(_finite(float(np.vdot(gap, gap)) / (len(gap) * spread))))
+    total = 0.0
+    for start in range(0, len(given), _TOGETHER):
+        gap = given[start : start + _TOGETHER] - wanted[start : start + _TOGETHER]
+        total += float(np.vdot(gap, gap))
+    return float(np.sqrt(_finite(total / (len(given) * spread))))
 
 
 def _finite(loss: float) -> float:

@@ -73,7 +73,7 @@ class Block:
         return Block(self.place, self.rows, self.columns, parts, error), moved
 
 
-def rounded(blocks: Sequence[Block], precision: Precision) -> list[tuple[Block, float]]:
+def round_blocks(blocks: Sequence[Block], precision: Precision) -> list[tuple[Block, float]]:
     """Blocks with their numbers rounded to a format, and for each a bound of what that moved it by."""
     parts = [part for block in blocks for part in block.parts]
     held = np.concatenate([np.zeros(0), *(part.ravel() for part in parts)])

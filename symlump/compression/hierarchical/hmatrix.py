@@ -22,7 +22,7 @@ from symlump.compression.hierarchical.block_fit import (
     above,
     frobenius,
     product_rounding,
-    rounded,
+    round_blocks,
     total_error,
 )
 from symlump.compression.hierarchical.cluster_tree import ClusterTree
@@ -252,7 +252,7 @@ class HMatrix:
         """
         if precision.name == "float64":
             return self
-        pairs = rounded(self.blocks, precision)
+        pairs = round_blocks(self.blocks, precision)
         blocks, moved = tuple(b for b, _ in pairs), total_error([gap for _, gap in pairs])
         return replace(self, blocks=blocks, error=above(self.error + moved))
 

@@ -271,7 +271,7 @@ class MergedWeights:
             if known is not None:
                 chosen = known if read is None else known.reading(read)
                 gram, right, means = chosen.products(self._values.moments, with_constant)
-                right -= (sums @ gram).T
+                right -= _combined(sums, gram).T
                 found = self._fit_known(gram, right, means, sums)
             if found is None:
                 value, before = self._value(name), self._old.until(name)
@@ -392,6 +392,17 @@ def solve_members(
     if means is None:
         return matrix, np.zeros(len(matrix))
     return matrix, means[1] - matrix @ means[0]
+
+
+def _combined(sums: csr_array | FloatArray, rows: FloatArray) -> FloatArray:
+    """Combinations of rows; where they are sparse, one row or nothing for each."""
+    if isinstance(sums, np.ndarray):
+        return sums @ rows
+    if sums.indices.size == sums.shape[0]:
+        return np.take(rows, sums.indices, axis=0)
+    found = np.zeros((sums.shape[0], rows.shape[1]))
+    found[np.flatnonzero(np.diff(sums.indptr))] = rows[sums.indices]
+    return found
 
 
 def _by_position(

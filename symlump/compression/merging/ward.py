@@ -155,14 +155,16 @@ def squares_from(
     count : int
     """
     norms = np.diag(products)
-    limits = 1e-6 * norms
     squares = products * -2.0
-    squares += norms
-    squares += norms[:, None]
+    both = np.add.outer(norms, norms)
+    squares += both
     np.maximum(squares, 0.0, out=squares)
-    i, j = np.nonzero(squares < limits + limits[:, None])
+    both *= 1e-6
+    i, j = np.nonzero(squares < both)
     i, j = i[i < j], j[i < j]
-    squares += (means - means[:, None]) ** 2
+    np.subtract.outer(means, means, out=both)
+    both *= both
+    squares += both
     for start in range(0, i.size, 1024):
         a, b = i[start : start + 1024], j[start : start + 1024]
         gap = gaps(a, b)

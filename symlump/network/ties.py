@@ -285,8 +285,8 @@ class _Finder:
         links = coo_array((np.ones(first.size), (first, second)), shape=(self._count, self._count))
         count, unit = connected_components(links, directed=False)
         members: list[list[str]] = [[] for _ in range(count)]
-        for number, name in enumerate(self._owner):
-            members[unit[number]].append(name)
+        for number, name in zip(unit.tolist(), self._owner, strict=True):
+            members[number].append(name)
         return count, unit, members
 
     def _found(self) -> Ties:
@@ -294,21 +294,22 @@ class _Finder:
         second = np.concatenate([np.empty(0, dtype=np.int64), *(b for _, b in self._pairs)])
         components, unit, members = self._components(first, second)
         # Two units of one layer that meet, as where a rotary position turns its halves, are two all the same.
-        met = np.array([len(set(names)) < len(names) for names in members], dtype=bool)[unit]
+        twice = [len(names) > 1 and len(set(names)) < len(names) for names in members]
+        met = np.array(twice, dtype=bool)[unit]
         if met.any():
             self._fixed.append(np.flatnonzero(met))
             components, unit, members = self._components(first[~met[first]], second[~met[first]])
         fixed: npt.NDArray[np.bool_] = np.zeros(components, dtype=bool)
         for units in self._fixed:
             fixed[unit[units]] = True
-        read: list[set[tuple[str, int]]] = [set() for _ in range(components)]
+        read: dict[int, set[tuple[str, int]]] = {}
         for name, units, heads in self._heads:  # only units of one head are mixed alike
             for number, head in zip(unit[units].tolist(), heads.tolist(), strict=True):
-                read[number].add((name, head))
+                read.setdefault(number, set()).add((name, head))
         groups: dict[tuple[tuple[str, ...], frozenset[tuple[str, int]]], list[int]] = {}
-        for number, names in enumerate(members):
-            if not fixed[number]:
-                groups.setdefault((tuple(names), frozenset(read[number])), []).append(number)
+        for number in np.flatnonzero(~fixed).tolist():
+            key = tuple(members[number]), frozenset(read.get(number, ()))
+            groups.setdefault(key, []).append(number)
         axes = {names: np.array(units) for names, units in groups.items() if len(units) > 1}
         owners = {name: np.asarray(unit[own], dtype=np.int64) for name, own in self._units.items()}
         makers = tuple(names for names, _ in axes)

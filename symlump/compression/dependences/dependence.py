@@ -439,8 +439,9 @@ def _orders(
                 gram, _ = moments.products(h, h[:, :0], means)
                 root = partial(moments.root, h, centred)
                 readings[axis].append(Readers(gram, counts[node.name, axis], root))
-                if memory is not None and centred and as_they_are:
+                if memory is not None and means is not None and as_they_are:
                     memory.covariances[node.name] = gram  # which fits ask for, too
+                    memory.means[node.name] = means[0]
     rounding = _ROUNDING[network.dtype]
     unread = np.zeros(0, dtype=np.int64), np.zeros(1)  # of such units one is left
     return tuple(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, reduce
+from math import sqrt
 
 import numpy as np
 from scipy.linalg import lapack, qr, solve_triangular
@@ -86,7 +87,8 @@ def eliminate(readings: Sequence[Readers], rounding: float = 1e-12) -> tuple[Int
     everything = np.concatenate([fit.columns for fit in fits])
     left = everything[np.sort(np.unique(everything, return_index=True)[1])]
     gone: list[IntArray] = []
-    losses = [np.zeros(1)]
+    growth = [np.zeros(1)]
+    stays = np.ones(left.size, dtype=bool)
     while left.size:
         costs = reduce(np.add, (fit.costs(left) for fit in fits))
         number = left.size // _STEPS
@@ -95,14 +97,13 @@ def eliminate(readings: Sequence[Readers], rounding: float = 1e-12) -> tuple[Int
             batch = np.argsort(costs, kind="stable")[:number]
             batch = batch[: min(fit.together(left[batch]) for fit in fits)]
         going = left[batch]
-        growth = reduce(np.add, [fit.remove(going) for fit in fits])
+        growth.append(reduce(np.add, [fit.remove(going) for fit in fits]))
         gone.append(going)
-        losses.append(losses[-1][-1] + growth.cumsum())
-        stays = np.ones(left.size, dtype=bool)
         stays[batch] = False
-        left = left[stays]
+        left = left[stays[: left.size]]
+        stays[batch] = True
     order = np.concatenate([np.empty(0, dtype=np.int64), *gone])[::-1]
-    return order, np.concatenate(losses)[::-1]
+    return order, np.concatenate(growth).cumsum()[::-1]
 
 
 class _Fit:
@@ -196,34 +197,39 @@ class _Fit:
         return self._remove(at)
 
     def _remove(self, at: IntArray) -> FloatArray:
+        one = at.size == 1
+        which = at[0] if one else at  # of one unit they are vectors
         old_w, old_u = self._w[: self._pending], self._u[: self._pending]
-        by_w = old_w[:, at].T
-        inverse = self._inverse[at]
-        inverse -= by_w @ old_w
-        cost = self._cost[at]
-        cost -= by_w @ old_u
-        cost -= old_u[:, at].T @ old_w
-        block = inverse[:, at]
-        if at.size == 1:
-            lower = 1 / np.sqrt(block)
-        else:
-            lower = lapack.dtrtri(lapack.dpotrf(block, lower=1)[0], lower=1)[0]
+        by_w, by_u = old_w[:, which].T, old_u[:, which].T
+        inverse = self._inverse[which] - by_w @ old_w
+        cost = self._cost[which] - by_w @ old_u
+        cost -= by_u @ old_w
         start, self._pending = self._pending, self._pending + at.size
-        w = np.matmul(lower, inverse, out=self._w[start : self._pending])
-        e = np.matmul(lower, cost, out=self._u[start : self._pending])
-        f = e[:, at] @ lower.T
-        e -= f / 2 @ w  # now u
-        self._sizes -= np.add.reduce(w * w)
-        change = w * e
-        change += change
-        self._worth -= np.add.reduce(change)
+        if one:
+            lower = 1 / sqrt(inverse[which])
+            w = np.multiply(inverse, lower, out=self._w[start])
+            e = np.multiply(cost, lower, out=self._u[start])
+            f = e[which] * lower
+            e -= f / 2 * w  # now u
+            self._sizes -= w * w
+            w = w * e
+        else:
+            factor = lapack.dpotrf(inverse[:, at], lower=1)[0]
+            inverted = lapack.dtrtri(factor, lower=1)[0]
+            w = np.matmul(inverted, inverse, out=self._w[start : self._pending])
+            e = np.matmul(inverted, cost, out=self._u[start : self._pending])
+            f = e[:, at] @ inverted.T
+            e -= f / 2 @ w  # now u
+            self._sizes -= np.add.reduce(w * w)
+            w = np.add.reduce(w * e)
+        self._worth -= 2 * w
         self._sizes[at] = np.inf
         if self._nearly:
             self._place[self.columns[at]] = -1
         lost = self._nearly and bool((self._sizes * _DIGITS < self._known).any())
         if lost or self._pending >= _PENDING:
             self._renew(lost)
-        return np.maximum(f.diagonal(), _TINY)
+        return np.maximum([f] if one else f.diagonal(), _TINY)
 
     def _renew(self, lost: bool) -> None:
         """Compute the matrices without the units that have gone, P anew where digits are lost."""
@@ -260,8 +266,10 @@ def _inverse_of_root(r: FloatArray) -> FloatArray:
     """The inverse of RᵀR."""
     if not len(r):
         return np.zeros((0, 0))
-    inverse = lapack.dpotri(r)[0]  # above the diagonal
-    return np.asarray(np.triu(inverse) + np.triu(inverse, 1).T)
+    inverse = lapack.dpotri(r)[0]  # on and above the diagonal; there are zeros below
+    inverse = inverse + inverse.T
+    inverse[np.diag_indices_from(inverse)] /= 2
+    return np.asarray(inverse)
 
 
 def _independent(h: FloatArray, columns: IntArray, least: float) -> IntArray:

@@ -68,7 +68,10 @@ class KeptWeights(MergedWeights):
             return None
         kept = np.flatnonzero(self._kept[self._ties.units[maker.name]])
         order = kept[np.argsort(self._blocks(maker.name).labels[kept])]
-        return _OriginalUnits(self._memory.values[name], self._memory.covariances[name], order)
+        memory = self._memory
+        return _OriginalUnits(
+            memory.values[name], memory.covariances[name], memory.means[name], order
+        )
 
     def _fit_known(
         self, gram: FloatArray, right: FloatArray, means: Means | None, sums: csr_array | FloatArray
@@ -121,12 +124,16 @@ class _OriginalUnits(KnownUnits):
     original : ndarray, shape (samples, units)
         The value.
     covariance : ndarray, shape (units, units)
+    means : ndarray, shape (units,)
     kept : ndarray of int
         Which of them, in their new order.
     """
 
-    def __init__(self, original: FloatArray, covariance: FloatArray, kept: IntArray) -> None:
+    def __init__(
+        self, original: FloatArray, covariance: FloatArray, means: FloatArray, kept: IntArray
+    ) -> None:
         self._original, self._covariance, self._kept = original, covariance, kept
+        self._means = means
         self._read = None
         self.moved = np.setdiff1d(np.arange(len(covariance)), kept)
 
@@ -139,7 +146,7 @@ class _OriginalUnits(KnownUnits):
     ) -> tuple[FloatArray, FloatArray, Means | None]:
         """Of what is known about means; there is a constant wherever it is."""
         assert centred
-        cross, means = self._covariance[self._kept], moments.mean(self._original)
+        cross, means = self._covariance[self._kept], self._means
         if self._read is None:
             return cross[:, self._kept], cross, (means[self._kept], means)
         return (

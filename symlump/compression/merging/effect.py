@@ -28,6 +28,8 @@ from symlump.ode.exact import FloatArray
 _MOST = 1 << 22  # samples times units of a layer
 _NUMBERS = 1 << 23  # of all values together, where there are grids
 _SAMPLES = 512
+#: So many samples are compared at once, as new memory takes time.
+_TOGETHER = 256
 _SEED = 0
 
 
@@ -251,7 +253,11 @@ def spread_of(outputs: FloatArray) -> float:
     >>> spread_of(np.array([[1.0, 0.0], [3.0, 0.0]])), spread_of(np.ones((2, 1)))
     (1.0, 1.0)
     """
-    return float(outputs.var(axis=0, dtype=np.float64).sum()) or 1.0
+    mean, total = outputs.mean(axis=0, dtype=np.float64), 0.0
+    for start in range(0, len(outputs), _TOGETHER):
+        gap = outputs[start : start + _TOGETHER] - mean
+        total += float(np.vdot(gap, gap))
+    return total / len(outputs) or 1.0
 
 
 def effect_scale(ode: NetworkODE) -> tuple[float, ...]:

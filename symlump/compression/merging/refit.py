@@ -397,9 +397,9 @@ def solve_members(
 def _combined(sums: csr_array | FloatArray, rows: FloatArray) -> FloatArray:
     """Combinations of rows; where they are sparse, one row or nothing for each."""
     if isinstance(sums, np.ndarray):
-        return sums @ rows
+        return np.asarray(sums @ rows)
     if sums.indices.size == sums.shape[0]:
-        return np.take(rows, sums.indices, axis=0)
+        return np.asarray(np.take(rows, sums.indices, axis=0))
     found = np.zeros((sums.shape[0], rows.shape[1]))
     found[np.flatnonzero(np.diff(sums.indptr))] = rows[sums.indices]
     return found

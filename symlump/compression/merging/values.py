@@ -162,11 +162,14 @@ class Memory:
         Of values whose layers read nothing that changed, by their names, the merged units that occurred.
     covariances : dict
         Of the original units of values, by their names.
+    means : dict
+        Theirs.
     """
 
     values: dict[str, FloatArray] = field(default_factory=dict)
     groups: dict[str, SeenGroups] = field(default_factory=dict)
     covariances: dict[str, FloatArray] = field(default_factory=dict)
+    means: dict[str, FloatArray] = field(default_factory=dict)
 
 
 def memory_for(network: Network, values: Values) -> Memory | None:

@@ -258,9 +258,14 @@ def largest_rounding(found: FloatArray, held: FloatArray) -> float:
     >>> 2**-53 <= largest_rounding(np.array([1.0, 0.5]), np.array([1.0, 0.5])) < 2**-52
     True
     """
-    gap = 0.0 if found is held else np.abs(found - held).max(initial=0.0)
-    far = np.nextafter(gap, np.inf) + np.spacing(np.abs(found).max(initial=0.0)) / 2
+    gap = 0.0 if found is held else _largest(found - held)
+    far = np.nextafter(gap, np.inf) + np.spacing(_largest(found)) / 2
     return float(np.nextafter(far, np.inf)) if found.size else 0.0
+
+
+def _largest(values: FloatArray) -> float:
+    """The largest size of a number, 0 where there is none; no copy is made."""
+    return max(float(values.max(initial=0.0)), -float(values.min(initial=0.0)))
 
 
 def check_steps(steps: int) -> None:

@@ -68,7 +68,7 @@ class Precision:
         else:  # which numpy rounds to in the same way
             with np.errstate(over="ignore", under="ignore"):
                 result = values.astype(self.name).astype(np.float64)
-        if not np.abs(result).max(initial=0.0) <= self.largest:
+        if not max(result.max(initial=0.0), -result.min(initial=0.0)) <= self.largest:
             wrong = np.argwhere(np.abs(result) > self.largest)
             at = tuple(int(i) for i in wrong[0])
             raise NetworkError(

@@ -83,7 +83,7 @@ class Leaf:
 def analyse(
     tree: ClusterTree,
     given: Mapping[Place, Factors | None],
-    dense: Callable[[Place], FloatArray],
+    dense: Callable[[list[Place]], FloatArray],
     share: float,
     floor: float,
     error: Mapping[Place, float] | None = None,
@@ -102,7 +102,7 @@ def analyse(
     given : mapping
         Blocks that tile the matrix, with factors or None, which says to decompose the dense block.
     dense : callable
-        The entries of a block.
+        The entries of some blocks of equal shape, as a stack.
     share : float
         Squared error a block may have per entry, if all had the same.
     floor : float
@@ -201,7 +201,8 @@ def choose(tree: ClusterTree, levels: Sequence[Level], budget: float, norm2: flo
     norm2 : float
         Squared norm of the matrix, for the scale of t.
     """
-    best, at = _Priced.of(tree, levels, np.zeros(1)), 0
+    values = [np.ascontiguousarray(np.moveaxis(level.sigma2, -1, 0)) for level in levels]
+    best, at = _Priced.of(tree, levels, values, np.zeros(1)), 0
     low, high = float(np.log(norm2)) - 80.0, float(np.log(norm2)) + 1.0
     for halvings in _HALVINGS:  # to 1e-6 of t; the rest is spent on single values below
         # All middles that halving so often may ask for, at once; those of the lower and the upper half of the
@@ -213,7 +214,7 @@ def choose(tree: ClusterTree, levels: Sequence[Level], budget: float, norm2: flo
             middle = (low + high) / 2
             ends += [(low, middle), (middle, high)]
         middles = [(low + high) / 2 for low, high in ends[: 2**halvings - 1]]
-        priced = _Priced.of(tree, levels, np.exp(middles))
+        priced = _Priced.of(tree, levels, values, np.exp(middles))
         place = 0
         while place < len(middles):
             accepted = priced.error[place] <= budget
@@ -241,13 +242,23 @@ class _Priced:
         ]
 
     @classmethod
-    def of(cls, tree: ClusterTree, levels: Sequence[Level], prices: FloatArray) -> _Priced:
-        """The leaves of least storage + error/price; at price 0 no error at all."""
+    def of(
+        cls,
+        tree: ClusterTree,
+        levels: Sequence[Level],
+        values: Sequence[FloatArray],
+        prices: FloatArray,
+    ) -> _Priced:
+        """The leaves of least storage + error/price; at price 0 no error at all.
+
+        ``values`` are the squared singular values of each level, those of one number side by side.
+        """
         splits, ranks, errors = [], [], []
         cost: FloatArray | None = None
         price = prices[:, None, None]
         for number, level in reversed(list(enumerate(levels))):
-            rank = np.count_nonzero(level.sigma2 > (price * level.sides)[..., None], axis=-1)
+            kept = values[number][:, None] > price * level.sides
+            rank = np.add.reduce(kept.view(np.uint8), axis=0, dtype=np.int64)
             i, j = np.ogrid[: rank.shape[1], : rank.shape[2]]
             error = level.tails[i, j, rank]
             with np.errstate(divide="ignore", over="ignore"):
@@ -327,7 +338,7 @@ def _stacked(
     places: list[Place],
     heights: IntArray,
     widths: IntArray,
-    dense: Callable[[Place], FloatArray],
+    dense: Callable[[list[Place]], FloatArray],
 ) -> Iterator[tuple[list[Place], FloatArray]]:
     """Dense blocks of one level in stacks of equal shape."""
     by_shape: dict[tuple[int, int], list[Place]] = {}
@@ -338,7 +349,7 @@ def _stacked(
         step = max(1, _STACK // (high * wide))
         for start in range(0, len(alike), step):
             batch = alike[start : start + step]
-            yield batch, np.stack([dense(place) for place in batch])
+            yield batch, dense(batch)
 
 
 def _values(
@@ -371,12 +382,13 @@ def _squares(blocks: FloatArray, limit: FloatArray) -> FloatArray:
     gram = flat @ flat.swapaxes(1, 2)
     rounding = 4 * max(blocks.shape[1:]) * np.finfo(np.float64).eps
     exact = rounding * np.trace(gram, axis1=1, axis2=2) > _SHARE_OF_LIMIT * limit
+    if not exact.any():
+        return np.asarray(np.maximum(np.linalg.eigvalsh(gram)[:, ::-1], 0.0))
     squares = np.empty(flat.shape[:2])
     if not exact.all():
         found = np.linalg.eigvalsh(gram[~exact])[:, ::-1]
         squares[~exact] = np.maximum(found, 0.0)
-    if exact.any():
-        squares[exact] = svd(blocks[exact])[1] ** 2
+    squares[exact] = svd(blocks[exact])[1] ** 2
     return squares
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from math import ceil, floor, hypot, inf, log10, nextafter, sqrt
 
 import numpy as np
@@ -161,7 +162,7 @@ class Fit:
                 given[leaf], error[leaf] = None, 0.0
         share = decade(tol) ** 2 * mean
         floor = share * _FLOOR / tree.depth
-        levels = analyse(tree, given, lambda at: scaled[tree.window(at)], share, floor, error)
+        levels = analyse(tree, given, partial(tree.stacked, scaled), share, floor, error)
         return cls(tree, matrix, exponent, levels)
 
     @property
@@ -267,6 +268,10 @@ def total_error(errors: Sequence[float]) -> float:
 
 def frobenius(matrix: FloatArray) -> float:
     """The Frobenius norm, where no square overflows or vanishes."""
+    with np.errstate(over="ignore", under="ignore"):
+        found = float(np.linalg.norm(matrix))
+    if 1e-100 < found < 1e100:  # far from where they do
+        return found
     exponent = even_exponent(matrix) if matrix.size else 0
     return float(np.ldexp(np.linalg.norm(np.ldexp(matrix, -exponent)), exponent))
 

@@ -78,6 +78,14 @@ class ClusterTree:
         rows, columns = self._slices
         return rows[level][i], columns[level][j]
 
+    def stacked(self, matrix: FloatArray, places: list[Place]) -> FloatArray:
+        """Some blocks of a matrix, of one level and of equal shape."""
+        level, i, j = np.array(places).T
+        rows, columns = self.window(places[0])
+        down = self.rows[level[0]][i, None, None] + np.arange(rows.stop - rows.start)[:, None]
+        across = self.columns[level[0]][j, None, None] + np.arange(columns.stop - columns.start)
+        return np.asarray(matrix[down, across])
+
     @cached_property
     def _slices(self) -> tuple[list[list[slice]], list[list[slice]]]:
         """Of each level the clusters of rows, and of columns."""

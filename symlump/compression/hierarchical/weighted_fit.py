@@ -80,7 +80,9 @@ class WeightedFit(Fit):
         levels = analyse(
             tree,
             dict.fromkeys(tree.finest((0, 0, 0))),
-            lambda at: scaled[tree.window(at)] @ roots[at[0], at[2]],
+            lambda places: np.stack(
+                [scaled[tree.window(at)] @ roots[at[0], at[2]] for at in places]
+            ),
             share,
             share * 1e-2,
             join=False,

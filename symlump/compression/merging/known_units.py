@@ -77,17 +77,14 @@ class GroupMoments:
         known: FloatArray | None = None,
     ) -> None:
         self._moments, self._centred = moments, centred
+        self._root = moments.root(original, centred)
         units = original.shape[1]
         self.means = moments.mean(original)
-        if known is None:
-            about = (self.means, np.empty(0)) if centred else None
-            known, _ = moments.products(original, original[:, :0], about)
-        self.units = known
-        self._original = original - self.means.astype(original.dtype) if centred else original
+        self.units = self._root.T @ self._root if known is None else known
         self.group_means = np.empty(0)
         self._across = np.empty((0, units))
         self._within = np.empty((0, 0))
-        self._roots = np.empty((0, len(original)))
+        self._roots = np.empty((0, len(self._root)))
 
     @property
     def across(self) -> FloatArray:
@@ -113,10 +110,7 @@ class GroupMoments:
         new = np.column_stack(values[known:])
         self.group_means = np.append(self.group_means, self._moments.mean(new))
         root = self._moments.root(new, self._centred)
-        across = (
-            root.astype(self._original.dtype).T @ self._original
-        )  # in the precision of the values
-        self._across[known:count] = across / np.sqrt(len(root))
+        self._across[known:count] = root.T @ self._root
         self._roots[known:count] = root.T
         rows = root.T @ self._roots[:count].T
         self._within[known:count, :count] = rows

@@ -390,6 +390,8 @@ def hostile() -> list[tuple[str, Any]]:
     put("may not", ("a", "function", "__class__", [x], {}))
     put("that symlump writes", ("a", "module", "a", [x], {}), modules={"a": ["Module", {}]})
     put("that symlump writes", modules={"a": ["ReLU", {"inplace": True}]})
+    put("that symlump writes", modules={"a": [{}, {}]})
+    put("make no module", call("part", x, which="__getitem__"))
     for path in ('a"), print("', "a.__class__", "a..b", "a.forward", "", ".", "a\nb"):
         put("no place in a module", (path, "module", path, [x], {}), modules={path: ["ReLU", {}]})
     put("word of Python", ("a", "module", "lambda", [x], {}), modules={"lambda": ["ReLU", {}]})

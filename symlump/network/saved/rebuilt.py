@@ -164,6 +164,8 @@ def _rebuilt(plan: Any, file: TensorFile) -> tuple[fx.GraphModule, Steps]:
         return fx.GraphModule(root, graph, "Rebuilt"), steps
     except SyntaxError:
         raise WrongError("a part of a name is a word of Python") from None
+    except Exception as error:  # of torch, which writes the steps as code
+        raise WrongError(f"its steps make no module: {_first_line(error)}") from None
 
 
 def _argument(argument: Any, graph: fx.Graph, seen: dict[str, fx.Node]) -> Any:

@@ -181,7 +181,10 @@ def check_module(prefix: str, module: Any) -> None:
     """
     form = isinstance(module, list) and len(module) == 2 and isinstance(module[1], dict)
     demand(
-        form and module[0] in ARGUMENTS and set(module[1]) <= {*ARGUMENTS[module[0]]},
+        form
+        and isinstance(module[0], str)
+        and module[0] in ARGUMENTS
+        and set(module[1]) <= {*ARGUMENTS[module[0]]},
         f"the module {quote(prefix)} is none that symlump writes",
     )
     for value in module[1].values():

@@ -17,7 +17,7 @@ from symlump.network.bounds.bands import bent, slope_line, straight
 from symlump.network.bounds.corners import Forms, over_corners
 from symlump.network.bounds.curves import Table, curve
 from symlump.network.bounds.evaluation import evaluation_error
-from symlump.network.bounds.pairing import Link, Pairs, Stage, _joint
+from symlump.network.bounds.joint import Joint, Pairs
 from symlump.network.network import Network
 
 SMALLEST = 2.0**-1074
@@ -256,27 +256,31 @@ def moved(f, way):
 
 
 def assert_joint(one, two, before, pairs, way=1):
-    """W·S − A·Ŵ_p and b + W·c − A·b̂_p; weights of the first move one way, those of the second the other."""
-    joint, units, inner = _joint(one, two, before, pairs), *one.weight.shape
+    """W·S − A·Ŵ_p and b + W·c − A·b̂_p; weights of the first move one way, those of the second the other.
+
+    Below is W·S and b + W·c, of units with a row of their own.
+    """
+    joint, units, inner = Joint.of(one, two, before, pairs), *one.weight.shape
     (w, b), (v, c) = moved(one, way), moved(two, -way)
     a, p = exact(pairs.before), pairs.partner
     scales = np.zeros((inner, two.weight.shape[1]))
     scales[np.arange(inner), before.partner] = before.after
-    through = w @ exact(scales) - a[:, None] * v[p]
-    assert within(joint.weight[:units, inner:], joint.weight_radius[:units, inner:], through)
-    constant = b + w @ exact(before.offset) - a * c[p]
-    assert within(joint.bias[:units], joint.bias_radius[:units], constant)
-    return joint
-
-
-def assert_rows(one, two, pairs, joint, way=1):
-    """z = δz + a·ẑ_p."""
-    relu, units = activation("relu"), pairs.partner.size
-    rows = Stage(Link(one, relu), Link(two, relu), pairs, joint).rows
-    (weight, bias), a, p = moved(joint, way), exact(pairs.before), pairs.partner + units
-    weight, bias = weight[:units] + a[:, None] * weight[p], bias[:units] + a * bias[p]
-    assert within(rows.weight[-units:], rows.weight_radius[-units:], weight)
-    assert within(rows.bias[-units:], rows.bias_radius[-units:], bias)
+    whole = np.hstack([w, w @ exact(scales)])
+    apart = np.hstack([w, w @ exact(scales) - a[:, None] * v[p]])
+    constant = b + w @ exact(before.offset)
+    for rows, weight, bias in (
+        (slice(0, units), apart, constant - a * c[p]),
+        (slice(-units, None), whole, constant),
+    ):
+        # at each of the unit vectors, and at 0; where nothing else is, and where all else is large
+        for x in (
+            *np.eye(weight.shape[1]),
+            np.zeros(weight.shape[1]),
+            np.full(weight.shape[1], 1e3),
+        ):
+            truth = weight @ exact(x) + bias
+            computed = exact(joint.written[rows]) @ exact(x) + exact(joint.bias[rows])
+            assert (np.abs(computed - truth) <= exact(joint.error(x, 0.0)[rows])).all()
 
 
 @pytest.mark.parametrize("radius", [0.0, 1e-3])
@@ -286,7 +290,7 @@ def test_differences_of_two_networks(radius, way):
     for _ in range(5):
         one, two = random_map(rng, (3, 4), radius), random_map(rng, (2, 3), radius)
         before, pairs = random_pairs(rng, 4, 3), random_pairs(rng, 3, 2)
-        assert_rows(one, two, pairs, assert_joint(one, two, before, pairs, way), way)
+        assert_joint(one, two, before, pairs, way)
 
 
 @pytest.mark.parametrize("sizes", [(1.0, 1e-8), (1e-8, 1.0)])
@@ -306,7 +310,6 @@ def test_differences_of_the_smallest_numbers():
         one, two = smallest_map(rng, (3, 4)), smallest_map(rng, (2, 3))
         before, pairs = random_pairs(rng, 4, 3), random_pairs(rng, 3, 2)
         assert_joint(one, two, before, pairs)
-        assert_rows(one, two, pairs, smallest_map(rng, (5, 7)))
 
 
 # Evaluation

@@ -361,7 +361,7 @@ def _branch(
     It ends early where the bound is down to what rounding hides even in float64.
     """
     weight = _input_weight(stages)
-    widest = max(stage.joint.weight.shape[0] + stage.pairs.partner.size for stage in stages)
+    widest = max(stage.joint.shape[0] + stage.pairs.partner.size for stage in stages)
     at_once = max(1, min(_AT_ONCE, _ENTRIES // widest**2))
     low, high = whole.lower, whole.upper
     stages, found = adapt(stages, whole)

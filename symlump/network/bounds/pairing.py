@@ -18,17 +18,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
 from symlump.enclosures.affine import AffineMap
 from symlump.enclosures.boxes import samples_of
-from symlump.enclosures.interval import UNIT, Interval, gamma, grow
+from symlump.enclosures.interval import Interval
 from symlump.errors import MethodError
 from symlump.network.activations.activation import Activation
 from symlump.network.activations.table import activation
+from symlump.network.bounds.joint import Joint, Pairs
 from symlump.network.bounds.mixed import Mixed, parts_of
 from symlump.ode.exact import FloatArray, IntArray
 
@@ -45,86 +45,26 @@ class Link:
 
 
 @dataclass(frozen=True, eq=False)
-class Pairs:
-    """For each unit of the original its partner, and the identity φ(a·v) = s·φ(v) + c.
-
-    Parameters
-    ----------
-    partner : ndarray of int, shape (units,)
-    before, after, offset : ndarray, shape (units,)
-        a, s and c; units without a partner have a = s = 0.
-    """
-
-    partner: IntArray
-    before: FloatArray
-    after: FloatArray
-    offset: FloatArray
-
-    def gathered(self, weight: FloatArray, columns: int, size: bool = False) -> FloatArray:
-        """W·S, where S of so many columns has S·ĥ = s·ĥ_p; with ``size`` that of the sizes of S."""
-        after = np.abs(self.after) if size else self.after
-        found, left = np.zeros((len(weight), columns)), np.flatnonzero(after)
-        while left.size:  # one unit of each partner at a time
-            partners, first = np.unique(self.partner[left], return_index=True)
-            some = left[first]
-            found[:, partners] += weight[:, some] * after[some]
-            left = np.delete(left, first)
-        return found
-
-
-@dataclass(frozen=True, eq=False)
 class Stage:
-    """One layer of both networks, and the affine map (δh, ĥ) ↦ (δz, ẑ) into it.
-
-    In the first stage δh is absent, since both networks read the same inputs.
-    """
+    """One layer of both networks, and the affine map (δh, ĥ) ↦ (δz, ẑ) into it."""
 
     original: Link
     reduced: Link
-    pairs: Pairs
-    joint: AffineMap
+    joint: Joint
 
-    @cached_property
-    def _with_rows(self) -> IntArray:
-        """Units of which z has a row of its own: without a partner it is δz (but in the first stage all do)."""
-        first = self.joint.weight.shape[1] == self.original.affine.weight.shape[1]
-        return np.flatnonzero(first | (self.pairs.before != 0))
-
-    @cached_property
-    def whole(self) -> IntArray:
-        """For each unit the row of z among :attr:`rows`."""
-        found = np.arange(self.pairs.partner.size)
-        found[self._with_rows] = len(self.joint.weight) + np.arange(self._with_rows.size)
-        return found
-
-    @cached_property
-    def rows(self) -> AffineMap:
-        """The map (δh, ĥ) ↦ (δz, ẑ, z), with z = δz + a·ẑ_p of units that have a partner."""
-        joint, some = self.joint, self._with_rows
-        if not some.size:
-            return joint
-        a, below = self.pairs.before[some], self.pairs.partner[some] + self.pairs.partner.size
-        tops, bottoms = joint.weight[some], a[:, None] * joint.weight[below]
-        bias_top, bias_bottom = joint.bias[some], a * joint.bias[below]
-        off = 3 * UNIT * (np.abs(tops) + np.abs(bottoms)) + joint.weight_radius[some]
-        off += np.abs(a)[:, None] * joint.weight_radius[below]
-        shift = 3 * UNIT * (np.abs(bias_top) + np.abs(bias_bottom)) + joint.bias_radius[some]
-        shift += np.abs(a) * joint.bias_radius[below]
-        return AffineMap(
-            np.vstack([joint.weight, tops + bottoms]),
-            np.concatenate([joint.bias, bias_top + bias_bottom]),
-            np.vstack([joint.weight_radius, grow(off, 8)]),
-            np.concatenate([joint.bias_radius, grow(shift, 8)]),
-        )
+    @property
+    def pairs(self) -> Pairs:
+        """Who is compared with whom."""
+        return self.joint.pairs
 
     def parted(self, units: npt.NDArray[np.bool_]) -> tuple[Stage, IntArray]:
         """The same stage, where some units are compared with φ(0) instead of a partner.
 
-        Then δz = z there; also said is which of :attr:`rows` are now those of (δz, ẑ).
+        Then δz = z there; also said is which rows of (δz, ẑ, z) are now those of (δz, ẑ).
         """
-        pairs, rows, count = self.pairs, self.rows, self.pairs.partner.size
-        taken = np.arange(len(self.joint.weight))
-        taken[:count] = np.where(units, self.whole, taken[:count])
+        pairs, count = self.pairs, self.pairs.partner.size
+        taken = np.arange(self.joint.shape[0])
+        taken[:count] = np.where(units, self.joint.whole, taken[:count])
         at_zero = self.original.activation(np.zeros(count))
         new = Pairs(
             pairs.partner,
@@ -132,13 +72,11 @@ class Stage:
             np.where(units, 0.0, pairs.after),
             np.where(units, at_zero, pairs.offset),
         )
-        parts = rows.weight, rows.bias, rows.weight_radius, rows.bias_radius
-        joint = AffineMap(*(part[taken] for part in parts))
-        return replace(self, pairs=new, joint=joint), taken
+        return replace(self, joint=self.joint.parted(units, new)), taken
 
     def after(self, before: Pairs) -> Stage:
         """The same stage behind other pairs."""
-        joint = _joint(self.original.affine, self.reduced.affine, before, self.pairs)
+        joint = Joint.of(self.original.affine, self.reduced.affine, before, self.pairs)
         return replace(self, joint=joint)
 
 
@@ -183,7 +121,7 @@ def side_by_side(
             last = number == len(first) - 1
             pairs = _same(z.shape[1]) if last else _chosen(one, two, z, v, maps[number])
             h, g = one.activation(z), two.activation(v)
-        stages.append(Stage(one, two, pairs, _joint(one.affine, two.affine, before, pairs)))
+        stages.append(Stage(one, two, Joint.of(one.affine, two.affine, before, pairs)))
         before = pairs
     return stages
 
@@ -216,8 +154,12 @@ def _chosen(one: Link, two: Link, z: FloatArray, v: FloatArray, hint: IntArray |
 
 def alone(network: Sequence[Link]) -> list[Stage]:
     """One network in the same form: the original has no units."""
-    empty = Link(AffineMap.exactly(np.zeros((0, 0)), None), activation("identity"))
-    return [Stage(empty, link, _same(0), link.affine) for link in network]
+    found: list[Stage] = []
+    for link in network:
+        nothing = AffineMap.exactly(np.zeros((0, link.affine.weight.shape[1])), None)
+        joint = Joint.of(nothing, link.affine, None, _same(0))
+        found.append(Stage(Link(nothing, activation("identity")), link, joint))
+    return found
 
 
 def choose(
@@ -341,53 +283,3 @@ def _fitting_maps(
         else None
         for given, (one, two) in zip(unit_maps, hidden, strict=True)
     ]
-
-
-def _joint(one: AffineMap, two: AffineMap, before: Pairs | None, pairs: Pairs) -> AffineMap:
-    """The map (δh, ĥ) ↦ (δz, ẑ); see the text of the module."""
-    scale, partner = pairs.before, pairs.partner
-    taken = two.weight[partner], two.weight_radius[partner]
-    most = 1
-    # h = δh + S·ĥ + c of the stage before, so W·h = W·δh + W·S·ĥ + W·c. In the first stage both networks
-    # read the same inputs: there is no δh, and S is the identity.
-    inexact = one.weight_radius.any()
-    if before is None:
-        through, size, radius = one.weight, np.abs(one.weight), one.weight_radius
-        shift, shift_size = np.zeros_like(one.bias), np.zeros_like(one.bias)
-    else:
-        columns = two.weight.shape[1]
-        through = before.gathered(one.weight, columns)
-        size = before.gathered(np.abs(one.weight), columns, size=True)
-        radius = before.gathered(one.weight_radius, columns, size=True) if inexact else np.zeros(1)
-        shift = one.weight @ before.offset
-        shift_size = np.abs(one.weight) @ np.abs(before.offset)
-        # An entry of W·S adds up the weights of all units with one partner; rounding grows with their number.
-        most = int(np.bincount(before.partner[before.after != 0]).max(initial=1))
-    # The coefficients of ĥ in δz = z − a·ẑ_p. Where units are exactly mergeable this is 0 up to rounding, so
-    # the rounding of both terms is bounded by their sizes, not by that of the difference.
-    difference = through - scale[:, None] * taken[0]
-    error = gamma(most + 2) * size + 3 * UNIT * np.abs(scale[:, None] * taken[0])
-    error += radius + np.abs(scale)[:, None] * taken[1]
-    constant = one.bias + shift - scale * two.bias[partner]
-    terms = one.weight.shape[1]
-    doubt = gamma(terms + 4) * (shift_size + np.abs(one.bias) + np.abs(scale * two.bias[partner]))
-    doubt += one.bias_radius + np.abs(scale) * two.bias_radius[partner]
-    if before is not None:
-        doubt += one.weight_radius @ np.abs(before.offset)
-    # Above the rows of δz, below those of ẑ, which does not depend on δh.
-    error = grow(error, most + 8)
-    own = 0 if before is None else terms
-    units, shape = one.bias.size, (one.bias.size + two.bias.size, own + two.weight.shape[1])
-    weight, weight_radius = np.zeros(shape), np.zeros(shape)
-    weight[:units, own:], weight[units:, own:] = difference, two.weight
-    weight_radius[:units, own:], weight_radius[units:, own:] = error, two.weight_radius
-    if own:
-        weight[:units, :own] = one.weight
-    if own and inexact:
-        weight_radius[:units, :own] = one.weight_radius
-    return AffineMap(
-        weight,
-        np.concatenate([constant, two.bias]),
-        weight_radius,
-        np.concatenate([grow(doubt, terms + 8), two.bias_radius]),
-    )

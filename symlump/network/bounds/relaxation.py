@@ -34,10 +34,10 @@ from symlump.enclosures.boxes import ensure_finite
 from symlump.enclosures.interval import UNIT, Interval, gamma
 from symlump.network.bounds.corners import Forms, over_corners
 from symlump.network.bounds.curves import difference_curve
+from symlump.network.bounds.joint import SMALLEST, Joint
 from symlump.network.bounds.mixed import Mixed, MixedCurve, curve_of
 from symlump.network.bounds.pairing import Stage
 from symlump.network.bounds.steps import (
-    SMALLEST,
     Activated,
     Ranges,
     RelaxedStage,
@@ -118,7 +118,7 @@ def _walk(
                         rows = _with_corners(stage, way, size, form, rows)
                     rows = _where_finite(rows)
                     both = both & rows[..., : both.lower.shape[-1]]
-                    z = z & rows[..., stage.whole]
+                    z = z & rows[..., stage.joint.whole]
             ensure_finite(both, "pre-activations")
             ensure_finite(z, "pre-activations")
             now, how = _activated(stage, z, both)
@@ -130,7 +130,7 @@ def _walk(
                         stages[number + 1].after(stage.pairs),
                     )
                     if not steps:
-                        taken = np.concatenate([taken, stage.whole])
+                        taken = np.concatenate([taken, stage.joint.whole])
                     forms = [form[:, taken] for form in forms]
                     both = _joined(_where(apart, now.original, now.difference), now.reduced)
                     now, how = _activated(stage, now.original, both)
@@ -152,7 +152,7 @@ def relaxation_cost(stages: Sequence[Stage]) -> float:
     """About how many additions and multiplications linear relaxation takes on one box."""
     behind, total = 0.0, 0.0
     for stage in stages:
-        units, inputs = stage.joint.weight.shape
+        units, inputs = stage.joint.shape
         total += 2 * (units + stage.pairs.partner.size) * behind
         if stage is stages[0] and inputs <= MOST_SQUARED:
             inputs += inputs * (inputs + 1) // 2
@@ -243,30 +243,47 @@ def _backward(
     others: Sequence[RelaxedStage] = (),
 ) -> list[Forms]:
     """The rows (δz, ẑ, z) of a stage in terms of the inputs; once more for each that may be the first step."""
-    rows = stage.rows
-    inputs = box.lower.shape[-1]
+    joint, inputs = stage.joint, box.lower.shape[-1]
     if not steps:
         centre, half = box.ball()
-        error = rows.error(np.abs(centre) + half, gamma(inputs + 8))
-        middle = centre @ rows.weight.T + rows.bias
-        return [Forms(middle, rows.weight * half[:, None, :], error, 8, inputs)]
-    # (one and the same for every box, so far)
-    carried = Forms(rows.bias[None], rows.weight[None], rows.error(before, 0.0), 8, inputs)
-    size = rows.size[None]
+        error = joint.error(np.abs(centre) + half, gamma(inputs + 8))
+        middle = centre @ joint.written.T + joint.bias
+        return [Forms(middle, joint.written * half[:, None, :], error, 8, inputs)]
+    error = joint.error(before, 0.0)  # of rows that are one and the same for every box, so far
+    if len(steps) == 1:
+        return [_through_first(joint, error, first, inputs) for first in (steps[0], *others)]
+    carried = Forms(joint.bias[None], joint.written[None], error, 8, inputs)
     for behind in reversed(steps[1:]):
-        carried = _through(carried, size, behind)
-        size = np.abs(carried.sides)
-    return [_through(carried, size, first) for first in (steps[0], *others)]
+        carried = _through(carried, behind)
+    return [_through(carried, first) for first in (steps[0], *others)]
 
 
-def _through(rows: Forms, size: FloatArray, behind: RelaxedStage) -> Forms:
-    """Rows of what is behind a step, and of such sizes, in terms of what is before it."""
-    row, constant = rows.sides, rows.middle
-    error = rows.error + _each(size, behind.whole)
-    constant = constant + _each(row, behind.constant)
+def _through_first(joint: Joint, error: FloatArray, behind: RelaxedStage, inputs: int) -> Forms:
+    """The rows of the second stage in terms of the inputs, block by block."""
+    constant = joint.times(behind.constant.T).T + joint.bias
+    error = error + joint.times(behind.whole.T, sizes=True).T
+    assert isinstance(behind.matrix, np.ndarray)  # a first step's always is
+    return _with_step(constant, joint.times(behind.matrix), error, behind, 8, inputs)
+
+
+def _through(rows: Forms, behind: RelaxedStage) -> Forms:
+    """Rows of what is behind a step in terms of what is before it."""
+    constant = rows.middle + _each(rows.sides, behind.constant)
+    error = rows.error + _each(np.abs(rows.sides), behind.whole)
+    sides = rows.sides @ behind.matrix
+    return _with_step(constant, sides, error, behind, rows.terms, rows.inputs)
+
+
+def _with_step(
+    constant: FloatArray,
+    sides: FloatArray,
+    error: FloatArray,
+    behind: RelaxedStage,
+    terms: int,
+    inputs: int,
+) -> Forms:
     error = error + 2 * UNIT * np.abs(constant) + behind.lost
-    terms = rows.terms + behind.matrix.shape[-2] + 4
-    return Forms(constant, row @ behind.matrix, error, terms, rows.inputs)
+    return Forms(constant, sides, error, terms + behind.matrix.shape[-2] + 4, inputs)
 
 
 def _each(rows: FloatArray, values: FloatArray) -> FloatArray:
@@ -280,9 +297,9 @@ def _with_corners(
     """The ranges of the rows, with those of δz improved: spreads are taken as functions of the inputs."""
     units = stage.pairs.partner.size
     row = np.broadcast_to(
-        stage.joint.weight[:units], (rows.lower.shape[0], *stage.joint.weight[:units].shape)
+        stage.joint.written[:units], (rows.lower.shape[0], units, stage.joint.shape[1])
     )
-    error = stage.rows.error(before, 0.0)[:, :units]
+    error = stage.joint.error(before, 0.0)[:, :units]
     constant = np.broadcast_to(stage.joint.bias[:units], error.shape)
     parts = []
     for behind in reversed(steps):

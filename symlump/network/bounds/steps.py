@@ -10,8 +10,9 @@ In the first stage, z and ẑ are affine in the inputs, so bands can be parabola
 the price of products of two inputs; these become coefficients of their own, and cancel between the
 networks as the affine part does. In later stages bands are straight.
 
-Rounding: a step is used as a row A of floats times its matrix M, which is a rounded T·J. The error of
-fl(A·M) and of M are at most |A| times γ_n·|T|·|J|·|y'|, so they are added to the radius here, once.
+Rounding: a step is used as a row A of floats times its matrix M, which is a rounded T·J (that of a later stage
+is not written out: A is multiplied by T, then by J). The error of fl(A·M) and of M are at most |A| times
+γ_n·|T|·|J|·|y'|, so they are added to the radius here, once.
 
 Underflow: a product loses at most 2⁻¹⁰⁷⁴. In an entry of M or of fl(A·M) that is multiplied by y', which can be
 large, and where three numbers are multiplied by the third of them: so much is counted, that of fl(A·M) as
@@ -30,12 +31,11 @@ from symlump.enclosures.interval import UNIT, Interval, gamma, grow
 from symlump.network.bounds.bands import Band, bent, slope_line, straight
 from symlump.network.bounds.corners import Forms, cube, product
 from symlump.network.bounds.curves import Curve
+from symlump.network.bounds.joint import SMALLEST, Scaled
 from symlump.network.bounds.mixed import MixedCurve
 from symlump.network.bounds.pairing import Stage
 from symlump.ode.exact import FloatArray
 
-#: The smallest float above 0: twice what a product is off by at most where it underflows.
-SMALLEST = 2.0**-1074
 #: How far |δz| is below its largest value where the worst happens, about; decides which band is used.
 _TYPICAL = 0.75
 
@@ -79,7 +79,7 @@ class RelaxedStage:
     what underflows in a row times the matrix, of shape (boxes, 1).
     """
 
-    matrix: FloatArray
+    matrix: FloatArray | Scaled
     constant: FloatArray
     radius: FloatArray
     whole: FloatArray
@@ -103,7 +103,7 @@ def first_step(
         With it, use those of three, too.
     """
     made = _first(stage, now, how, forms, squared + (squared and cubed))
-    return _step(stage, now, made, forms, np.ones((1, made[0].shape[-1])))
+    return _step(stage, now, made, forms, np.full((1, 1), SMALLEST * made[0].shape[-1]))
 
 
 def later_step(
@@ -118,7 +118,8 @@ def later_step(
     forms : Forms
         The rows (δz, ẑ, z) in terms of the inputs.
     """
-    return _step(stage, now, _later(stage, now, how, before), forms, before)
+    made, lost = _later(stage, now, how, before)
+    return _step(stage, now, made, forms, lost)
 
 
 def given_up(stage: Stage, now: Ranges, how: Activated) -> npt.NDArray[np.bool_]:
@@ -143,13 +144,15 @@ def _straight(now: Ranges, how: Activated) -> tuple[Band, Band]:
     return both[..., :units], both[..., units:]
 
 
-_Made = tuple[FloatArray, FloatArray, FloatArray, FloatArray]
+_First = tuple[FloatArray, FloatArray, FloatArray, FloatArray]
+_Later = tuple[Scaled, FloatArray, FloatArray, FloatArray]
 
 
-def _step(stage: Stage, now: Ranges, made: _Made, forms: Forms, before: FloatArray) -> RelaxedStage:
+def _step(
+    stage: Stage, now: Ranges, made: _First | _Later, forms: Forms, lost: FloatArray
+) -> RelaxedStage:
     units = stage.pairs.partner.size
     matrix, constant, radius, spread = made
-    lost = SMALLEST * before.sum(axis=-1, keepdims=True)
     # An entry of the matrix is off by what its products lose where they underflow, and is multiplied by y'.
     radius = grow(radius + 2 * lost, 64)
     whole = radius.copy()
@@ -159,41 +162,44 @@ def _step(stage: Stage, now: Ranges, made: _Made, forms: Forms, before: FloatArr
     )
 
 
-def _later(stage: Stage, now: Ranges, how: Activated, before: FloatArray) -> _Made:
-    """Straight bands, put together with (δz, ẑ) = J·y' + e."""
+def _later(
+    stage: Stage, now: Ranges, how: Activated, before: FloatArray
+) -> tuple[_Later, FloatArray]:
+    """Straight bands, put together with (δz, ẑ) = J·y' + e; and what underflows where one entry is used."""
     joint, pairs = stage.joint, stage.pairs
     units, partner = pairs.partner.size, pairs.partner
-    relative = gamma(sum(joint.weight.shape) + 16)
+    relative = gamma(sum(joint.shape) + 16)
     # J is known up to its own radius, and sums of products with it round: both times the size of y'.
-    error = joint.error(before, relative)
+    error = joint.error(before, relative)[..., : joint.shape[0]]
+    # An entry of a row times d, t or a slope may underflow, and t itself: that is multiplied by J·y'.
+    lost = SMALLEST * before.sum(axis=-1, keepdims=True)
+    lost = lost + (SMALLEST / relative) * error.sum(axis=-1, keepdims=True)
     # ĥ = slope·ẑ + offset ± radius, with ẑ put in by its rows of J: a band of the inputs of the stage. What J
     # and e round is multiplied by the slope, too.
     if units:
         one, two = _straight(now, how)
     else:
         two = straight(how.reduced, now.reduced)
-    boxes = two.slope.shape[0]
-    matrix = np.empty((boxes, *joint.weight.shape))
-    np.multiply(two.slope[..., None], joint.weight[units:], out=matrix[:, units:])
-    constant = two.slope * joint.bias[units:] + two.offset
+    bias = joint.bias[: joint.shape[0]]
+    constant = two.slope * bias[units:] + two.offset
     radius = two.radius + np.abs(two.slope) * error[..., units:] + relative * np.abs(two.offset)
     if not units:
-        return matrix, constant, radius, np.zeros((boxes, 0))
+        none = np.zeros((two.slope.shape[0], 0))
+        return (Scaled(joint, none, none, two.slope), constant, radius, none), lost
     # The same of δh = d·δz + t·ẑ_p + c: d weighs the rows of δz, t those of the partners' ẑ.
     d, t, c, rho, spread, _ = _straight_difference(stage, now, how, one, two)
-    np.multiply(d[..., None], joint.weight[:units], out=matrix[:, :units])
-    level = d * joint.bias[:units] + c
+    level = d * bias[:units] + c
     rho = rho + np.abs(d) * error[..., :units] + relative * np.abs(c)
     if t.any():
-        matrix[:, :units] += t[..., None] * joint.weight[units:][partner]
-        level = level + t * joint.bias[units:][partner]
+        level = level + t * bias[units:][partner]
         rho = rho + np.abs(t) * error[..., units:][..., partner]
-    return (
-        matrix,
+    made = (
+        Scaled(joint, d, t, two.slope),
         np.concatenate([level, constant], axis=-1),
         np.concatenate([rho, radius], axis=-1),
         spread,
     )
+    return made, lost
 
 
 def _straight_difference(
@@ -208,11 +214,11 @@ def _straight_difference(
     constant, radius = (zero, zero) if how.mismatch is None else how.mismatch.ball()
     slope, offset = two.slope[..., partner], two.offset[..., partner]
     # What the first term of each of the two differences below rounds is at most this and a share of the result,
-    # for which the caller pays.
+    # for which the caller pays, as for what underflows.
     size = now.reduced.magnitude[..., partner]
     rounding = np.abs(s * slope) * size + np.abs(s * offset) + np.abs(pairs.offset)
     separate = one.radius + np.abs(s) * two.radius[..., partner]
-    separate = separate + 4 * UNIT * rounding + 2 * SMALLEST * size
+    separate = separate + 4 * UNIT * rounding
     # h − s·ĥ_p − c with z = δz + a·ẑ_p: the slope of h weighs both, so ẑ_p has what is left of the two slopes.
     return _narrowest(
         now,
@@ -249,7 +255,7 @@ def _narrowest(
     return *best, first & ~last
 
 
-def _first(stage: Stage, now: Ranges, how: Activated, forms: Forms, powers: int) -> _Made:
+def _first(stage: Stage, now: Ranges, how: Activated, forms: Forms, powers: int) -> _First:
     """Bands of functions that are affine in the inputs: straight, along parabolas (1) or cubics (2)."""
     pairs, n = stage.pairs, forms.inputs
     units, partner = pairs.partner.size, pairs.partner

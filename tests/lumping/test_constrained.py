@@ -18,11 +18,12 @@ from symlump.lumping.linear import approximate, linear_lumping, smallest
 from symlump.lumping.linear.readable import readable
 from symlump.lumping.linear.spaces import invariant, sections
 from symlump.lumping.linear.spaces import small as small_systems
-from symlump.lumping.linear.spaces.echelon import Echelon
+from symlump.lumping.linear.spaces.echelon import Echelon, eliminate
 from symlump.lumping.linear.spaces.exact_matrix import ExactMatrix
 from symlump.lumping.linear.spaces.family import MatrixFamily
 from symlump.lumping.linear.spaces.invariant import read_fractions, smallest_invariant
 from symlump.lumping.linear.spaces.residues import apply, multiply
+from symlump.lumping.linear.spaces.rowspace import RowSpace
 from symlump.lumping.linear.walk import BlockWalk, FullWalk
 from symlump.ode.exact import ExactArray
 from symlump.proof import check as checker
@@ -269,8 +270,6 @@ def test_planted_spaces_with_entries_of_two_hundred_digits(data):
 @given(st.integers(0, 2**32 - 1), st.integers(1, 150), st.integers(1, 150))
 def test_an_echelon_form_grows_as_its_rows_say(seed, height, width):
     """Against the elimination of one row after the other; unit vectors come in between."""
-    from symlump.lumping.linear.spaces.rowspace import RowSpace
-
     generator = np.random.default_rng(seed)
     prime = int(generator.choice([7, 10007, 8388593]))
     rows = generator.integers(-(prime // 2), prime // 2 + 1, (height, width))
@@ -295,6 +294,29 @@ def test_an_echelon_form_grows_as_its_rows_say(seed, height, width):
     assert np.array_equal(space.matrix().toarray() % prime, reference.basis.toarray() % prime)
     kernel = space.kernel(2, generator).astype(np.int64)
     assert not (reference.basis @ kernel % prime).any()
+
+
+@settings(max_examples=30)
+@given(st.integers(0, 2**32 - 1), st.booleans())
+def test_a_block_is_eliminated_as_row_by_row(seed, confined):
+    generator = np.random.default_rng(seed)
+    height, width = int(generator.integers(1, 65)), int(generator.integers(1, 90))
+    prime = int(generator.choice([7, 8388593]))
+    inner = int(generator.integers(1, 65))  # of at most this rank
+    left = generator.integers(0, prime, (height, inner)) % prime
+    right = generator.integers(0, prime, (inner, width)) % prime
+    right[generator.random((inner, width)) < generator.random()] = 0
+    rows = (left.astype(object) @ right.astype(object) % prime).astype(np.int64)
+    rows -= prime * (rows > prime // 2)
+    allowed = generator.random(width) < 0.8 if confined else None
+    block, reference = rows.astype(np.float64), RowSpace(width, prime)
+    found = eliminate(block, prime, allowed)
+    assert [i for i, _ in found] == reference.extend(sparse.csr_array(rows), allowed).tolist()
+    assert [pivot for _, pivot in found] == reference.pivots.tolist()
+    kept = block[[i for i, _ in found]].astype(np.int64)
+    assert np.array_equal(kept % prime, reference.basis.toarray() % prime)
+    others = np.delete(block, [i for i, _ in found], axis=0)
+    assert not (others if allowed is None else others[:, allowed]).any()
 
 
 @settings(max_examples=8)

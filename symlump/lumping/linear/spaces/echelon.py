@@ -24,8 +24,8 @@ Mask = npt.NDArray[np.bool_]
 FIRST_PRIME = 8_388_593
 #: So many products of residues add up without rounding.
 _EXACT_SUM = 512
-#: Rows that are eliminated one by one, before what they change elsewhere is done at once.
-BLOCK = 64
+#: Rows that are eliminated at once, before what they change elsewhere; of these, so many one by one.
+BLOCK, _STEP = 64, 16
 
 
 def primes() -> Iterator[int]:
@@ -86,6 +86,25 @@ def eliminate(block: FloatArray, prime: int, allowed: Mask | None = None) -> lis
 
     The others are zero afterwards (on the allowed columns, where pivots are confined to these).
     """
+    found: list[tuple[int, int]] = []
+    for start in range(0, len(block), _STEP):
+        part = block[start : start + _STEP]
+        done, pivots = [i for i, _ in found], [pivot for _, pivot in found]
+        if found:
+            part -= product(part[:, pivots], block[done], prime)
+            fold(part, prime)
+        fresh = _one_by_one(part, prime, allowed)
+        if found and fresh:
+            rows, chosen = [i for i, _ in fresh], [pivot for _, pivot in fresh]
+            rest = block[done]
+            rest -= product(rest[:, chosen], part[rows], prime)
+            block[done] = fold(rest, prime)
+        found += [(start + i, pivot) for i, pivot in fresh]
+    return found
+
+
+def _one_by_one(block: FloatArray, prime: int, allowed: Mask | None) -> list[tuple[int, int]]:
+    """As :func:`eliminate`, for few rows."""
     found: list[tuple[int, int]] = []
     for i in range(len(block)):
         row = block[i]

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from symlump.enclosures.affine import AffineMap
-from symlump.enclosures.interval import Interval
+from symlump.enclosures.interval import Interval, gamma
 from symlump.network.activations.table import activation
 from symlump.network.bounds.bands import bent, slope_line, straight
 from symlump.network.bounds.corners import Forms, over_corners
@@ -255,7 +255,7 @@ def moved(f, way):
     )
 
 
-def assert_joint(one, two, before, pairs, way=1):
+def assert_joint(one, two, before, pairs, way=1, size=1e3):
     """W·S − A·Ŵ_p and b + W·c − A·b̂_p; weights of the first move one way, those of the second the other.
 
     Below is W·S and b + W·c, of units with a row of their own.
@@ -276,7 +276,7 @@ def assert_joint(one, two, before, pairs, way=1):
         for x in (
             *np.eye(weight.shape[1]),
             np.zeros(weight.shape[1]),
-            np.full(weight.shape[1], 1e3),
+            np.full(weight.shape[1], size),
         ):
             truth = weight @ exact(x) + bias
             computed = exact(joint.written[rows]) @ exact(x) + exact(joint.bias[rows])
@@ -304,12 +304,66 @@ def test_differences_of_biases(sizes):
         assert_joint(one, two, before, random_pairs(rng, 3, 2))
 
 
+def test_differences_with_small_weights_in_the_first():
+    """What the other network's weights times scales round is all there is."""
+    rng = np.random.default_rng(0)
+    for _ in range(5):
+        one, two = random_map(rng, (3, 4)), random_map(rng, (2, 3))
+        one = AffineMap.exactly(1e-20 * one.weight, 1e-20 * one.bias)
+        two = AffineMap.exactly(two.weight, 0 * two.bias)
+        before = replace(random_pairs(rng, 4, 3), offset=np.zeros(4))
+        assert_joint(one, two, before, random_pairs(rng, 3, 2))
+
+
+def test_differences_where_large_weights_meet_small_numbers():
+    rng = np.random.default_rng(0)
+    for scale in (1.7, 0.4):
+        one, two = random_map(rng, (2, 1)), random_map(rng, (2, 1))
+        one = AffineMap.exactly(2.0**900 * one.weight, 0 * one.bias)
+        before = Pairs(np.zeros(1, int), np.full(1, scale), np.full(1, scale), np.zeros(1))
+        pairs = Pairs(np.arange(2), *(np.full(2, 2.0**-1000) for _ in "as"), np.zeros(2))
+        two = AffineMap.exactly(two.weight, 0 * two.bias)
+        assert_joint(one, two, before, pairs, size=2.0**-1040)
+    # and in a first layer, where only the other network's are multiplied
+    nothing, two = (AffineMap.exactly(w * np.ones((2, 1)), None) for w in (0.0, 1.1 * 2.0**900))
+    joint = Joint.of(nothing, two, None, replace(pairs, before=np.full(2, 0.7)))
+    off = exact(joint.difference) + exact(joint.pairs.before)[:, None] * exact(two.weight)
+    error = exact(joint.error(np.full(1, 2.0**-1040), 0.0)[:2])
+    assert (np.abs(off[:, 0]) * Fraction(2) ** -1040 <= error).all()
+
+
+def test_differences_of_many_radii():
+    """Floats sum the radii up to less."""
+    nothing = np.zeros((1, MANY.size))
+    one = AffineMap(nothing, np.zeros(1), MANY[None], np.zeros(1))
+    two = AffineMap.exactly(nothing, None)
+    pairs = Pairs(np.zeros(1, int), np.ones(1), np.ones(1), np.zeros(1))
+    error = Joint.of(one, two, None, pairs).error(np.ones(MANY.size), 0.0)
+    assert all(exact(error)[[0, 2]] >= exact(MANY).sum())
+
+
+def test_sums_of_differences():
+    """Of δh alone, for which nothing else pays: by intervals, and row by row."""
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        one, two = random_map(rng, (3, 9)), random_map(rng, (2, 3))
+        one, two = (AffineMap.exactly(f.weight, None) for f in (one, two))
+        before = replace(random_pairs(rng, 9, 3), offset=np.zeros(9))
+        joint = Joint.of(one, two, before, random_pairs(rng, 3, 2))
+        x = np.concatenate([rng.uniform(-1, 1, 9), np.zeros(3)])
+        truth = exact(joint.written) @ exact(x)
+        assert inside(joint(Interval.point(x)), truth[:5])
+        off = np.abs(exact(joint.written @ x) - truth)
+        assert (off <= exact(joint.error(np.abs(x), gamma(x.size)))).all()
+
+
 def test_differences_of_the_smallest_numbers():
     rng = np.random.default_rng(0)
     for _ in range(5):
         one, two = smallest_map(rng, (3, 4)), smallest_map(rng, (2, 3))
         before, pairs = random_pairs(rng, 4, 3), random_pairs(rng, 3, 2)
         assert_joint(one, two, before, pairs)
+        assert_joint(one, two, before, pairs, size=2.0**1000)
 
 
 # Evaluation

@@ -385,3 +385,32 @@ def test_long_numbers_are_left_to_what_can_hold_them(digits):
     ode, names = linear_system(matrix)
     lumping = sl.lump(ode, sl.Constrained([{names[0]: 1, names[size]: 2}]))
     assert len(lumping) <= size and lumping.exact and lumping.smallest
+
+
+def test_coefficients_that_a_prime_of_the_search_divides():
+    """x0' = p·(x1 + 2·x2), where (x1 + 2·x2)' = 2·x0: modulo p alone one row would do."""
+    dictionaries, arrays = small_systems.PRIMES[0], small_systems.PRIMES_OF_FEW[0]
+    large = next(small_systems.small_primes())
+    for size, prime in [(49, large), (6, dictionaries), (15, arrays)]:
+        lines = [[0] * size for _ in range(size)]
+        lines[0][1:3] = prime, 2 * prime
+        for j in range(3, size):
+            lines[1][j], lines[2][j] = 2 * j, -j
+        lines[2][0] = 1
+        for i in range(3, size):
+            lines[i] = [1 + (i * j + j * j) % 7 for j in range(size)]
+        lumping = sl.lump(linear_system(lines)[0], sl.Constrained("x0"))
+        assert len(lumping) == 2 and lumping.certificate().check(), (size, prime)
+
+
+@pytest.mark.parametrize("others", [1, 4])
+def test_units_are_pivots_only_if_every_prime_leaves_them(others):
+    """x0' = p·x1: modulo p the derivation of x1 is zero, so p is no prime to claim it by."""
+    prime = small_systems.PRIMES[0]
+    text = f"x0' = {prime}*x1; x1' = 0; " + "; ".join(
+        f"y{i}' = x0 + y{i} + x1" for i in range(others)
+    )
+    lumping = sl.lump(sl.ODE.from_text(text), sl.Constrained("x0"))
+    certificate = lumping.certificate()
+    assert len(lumping) == 2 and lumping.smallest and certificate.check()
+    assert certificate.data["closure"]["prime"] != prime

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
-from math import isqrt, lcm, prod
+from math import gcd, isqrt, lcm, prod
 
 import numpy as np
 
@@ -72,8 +72,10 @@ class ModularRows:
             return None
         if len(vector) == 1 and not self._others:
             ((c, value),) = vector.items()
-            if value % modulus == 0:
-                return None
+            if gcd(value, modulus) != 1:
+                if value % modulus == 0:
+                    return None
+                raise ValueError(f"{value} has no inverse modulo {modulus}")
             self.work += _PASSES
             units.add(c)
             self.rows[c] = {c: 1}
@@ -367,6 +369,8 @@ def _powers_in_large(
         others = np.mod(found.rows, prime).astype(np.int64).tolist()
         for pivot, line in zip(found.pivots.tolist(), others, strict=True):
             space[pivot] = {c: value for c, value in enumerate(line) if value}
+        if spaces and space.keys() != spaces[0].keys():
+            return  # one of the primes divides a number that it should not
         spaces.append(space)
         moduli.append(prime)
         if first is None:

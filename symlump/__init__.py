@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from symlump.lumping.linear.constrained import Constrained
     from symlump.lumping.linear.hierarchy import Hierarchy, hierarchy
     from symlump.lumping.linear.linear_lumping import LinearLumping
+    from symlump.lumping.linear.parametric import LumpingFamily, lump_family
     from symlump.lumping.lump import lump
     from symlump.lumping.lumping import Lumping
     from symlump.lumping.partition import Partition
@@ -97,6 +98,8 @@ _HOME = {
     "LinearLumping": "symlump.lumping.linear.linear_lumping",
     "Hierarchy": "symlump.lumping.linear.hierarchy",
     "hierarchy": "symlump.lumping.linear.hierarchy",
+    "LumpingFamily": "symlump.lumping.linear.parametric",
+    "lump_family": "symlump.lumping.linear.parametric",
     "conserved": "symlump.lumping.linear.conserved",
     "Conditions": "symlump.lumping.conditions",
     "conditions": "symlump.lumping.conditions",
@@ -190,6 +193,7 @@ __all__ = [
     "Layer",
     "LinearLumping",
     "Lumping",
+    "LumpingFamily",
     "Magnitude",
     "Model",
     "NearestParameters",
@@ -229,6 +233,7 @@ __all__ = [
     "from_torch",
     "hierarchy",
     "lump",
+    "lump_family",
     "lump_store",
     "nearest_parameters",
     "reachable",

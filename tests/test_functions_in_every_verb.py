@@ -76,6 +76,10 @@ VERBS = {
     "from_torch": (lambda: sl.from_torch(system()), refused("torch")),
     "hierarchy": (lambda: sl.hierarchy(system()), "maximal chain .* proofs checked"),
     "lump": (lambda: [lumped(m) for m in METHODS], "exact, proof checked"),
+    "lump_family": (
+        lambda: sl.lump_family(system(), "V", ["s1"]),
+        refused("takes polynomial systems; with quotients and functions"),
+    ),
     "lump_store": (
         lambda: sl.lump_store(system(), sl.Forward()),
         refused("takes a Store.*got ODE. Systems in memory go to lump"),

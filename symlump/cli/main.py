@@ -31,6 +31,10 @@ COMMANDS = {
     "report": ("report_command", "one page about a model, with a slider over the tolerance"),
     "conserved": ("linear.conserved_command", "linear combinations that stay constant"),
     "hierarchy": ("linear.hierarchy_command", "a maximal chain of linear lumpings"),
+    "family": (
+        "linear.family_command",
+        "the smallest linear lumpings for all values of a parameter",
+    ),
     "check": ("check_command", "verify a certificate"),
     "explain": ("explain_command", "why are two variables together, or not?"),
     "export": ("export_command", "a certificate as a Coq file"),

@@ -53,6 +53,7 @@ CALLS = {
     "report": ["report", "tree.ode", "--eps", "0"],
     "conserved": ["conserved", "enzyme.ode"],
     "hierarchy": ["hierarchy", "tree.ode"],
+    "family": ["family", "tree.ode", "--parameter", "k", "--observable", "x1 + k*x2"],
     "explain": ["explain", "tree.ode", "x1", "x2"],
     "explain, of two networks": [
         *(

@@ -442,8 +442,9 @@ ASKED = "Unable to allocate 9.00 GiB for an array with shape (3,) and data type 
 
 VERBS = """
 anneal bound_difference breakpoints compress conditions conserved decode draw draw_blocks draw_refinement
-draw_trajectories encode explain_reduction from_torch hierarchy lump nearest_parameters reachable read read_onnx
-search simulate surrogate sweep to_dot to_mermaid to_torch with_surrogates write write_onnx write_program
+draw_trajectories encode explain_reduction from_torch hierarchy lump lump_family nearest_parameters reachable
+read read_onnx search simulate surrogate sweep to_dot to_mermaid to_torch with_surrogates write write_onnx
+write_program
 """
 
 

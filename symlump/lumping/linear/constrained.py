@@ -35,6 +35,7 @@ from symlump.plan import check_exact_wish
 
 if TYPE_CHECKING:
     from symlump.lumping.linear.plan import ConstrainedPlan
+    from symlump.ode.functions.algebra import Polynomial
 
 
 @dataclass(frozen=True)
@@ -152,8 +153,8 @@ class Constrained(LumpingMethod[LinearLumping]):
         """
         forms: dict[str, Form] = {}
         for observable in self.observables:
-            form = _form(observable, ode)
-            text = observable if isinstance(observable, str) else _text(form)
+            form = form_of(observable, ode)
+            text = observable if isinstance(observable, str) else form_text(form)
             if not form:
                 raise MethodError(f"the observable {text!r} is zero, so there is nothing to keep")
             forms[text] = form
@@ -164,7 +165,14 @@ def _is_single(observables: Any) -> bool:
     return isinstance(observables, str | Mapping) or not isinstance(observables, Iterable)
 
 
-def _form(observable: Any, ode: ODE) -> Form:
+def form_of(observable: Any, ode: ODE) -> Form:
+    """An observable as a linear form: what :class:`Constrained` takes.
+
+    Examples
+    --------
+    >>> form_of("x - y", ODE.from_text("x' = y; y' = -x"))
+    {'x': Fraction(1, 1), 'y': Fraction(-1, 1)}
+    """
     if isinstance(observable, str):
         if observable in ode.index:
             return {observable: Fraction(1)}
@@ -216,14 +224,36 @@ def _form_of_sympy(expression: Any, ode: ODE) -> Form:
 
 
 def _read(text: str, ode: ODE) -> Form:
-    """A linear form in text, by the parser of the model files; nothing is evaluated."""
+    polynomial = read_polynomial(text, ode)
+    if any(len(monomial) != 1 or monomial[0][1] != 1 for monomial in polynomial):
+        raise MethodError(
+            f"the observable {text!r} is not a linear form, a sum of multiples of variables"
+        )
+    return {ode.variables[monomial[0][0]]: value for monomial, value in polynomial.items()}
+
+
+def read_polynomial(text: str, ode: ODE, further: Iterable[str] = ()) -> Polynomial:
+    """An observable in text, by the parser of the model files; nothing is evaluated.
+
+    Parameters
+    ----------
+    text : str
+    ode : ODE
+    further : iterable of str
+        Names that may occur beside those of the variables, and are numbered after these.
+
+    Examples
+    --------
+    >>> read_polynomial("x + 2*k*y", ODE.from_text("x' = y; y' = -x"), ["k"])
+    {((0, 1),): Fraction(1, 1), ((1, 1), (2, 1)): Fraction(2, 1)}
+    """
     from symlump.formats.expression import ORDINARY, ExpressionReader, Tokens
     from symlump.formats.polynomials import PolynomialArithmetic
     from symlump.formats.source import Source
     from symlump.ode.functions.algebra import symbol
 
     source = Source("observable", text)
-    names = {name: symbol(i) for i, name in enumerate(ode.variables)}
+    names = {name: symbol(i) for i, name in enumerate([*ode.variables, *further])}
     tokens = Tokens(source, 0, len(text))
     try:
         polynomial = ExpressionReader(names, ORDINARY, PolynomialArithmetic(exact=True)).read(
@@ -237,14 +267,17 @@ def _read(text: str, ode: ODE) -> Form:
         raise refusal(text) or VariableError(
             f"the observable {text!r} cannot be read: {problem}"
         ) from None
-    if any(len(monomial) != 1 or monomial[0][1] != 1 for monomial in polynomial):
-        raise MethodError(
-            f"the observable {text!r} is not a linear form, a sum of multiples of variables"
-        )
-    return {ode.variables[monomial[0][0]]: value for monomial, value in polynomial.items()}
+    return polynomial
 
 
-def _text(form: Form) -> str:
+def form_text(form: Form) -> str:
+    """A linear form as it stands in a headline.
+
+    Examples
+    --------
+    >>> form_text({"x": Fraction(1), "y": Fraction(-2)})
+    'x - 2*y'
+    """
     from symlump.ode.notation import signed_sum
 
     names = list(form)

@@ -2,9 +2,10 @@
 
 Any map gives a true statement, with its defect δ; a good one has a small δ. Layer by layer each unit of the
 reduced network gets the unit of the original that is nearest to it, all different (the assignment problem).
-What is left over merged with one of these, if what reads that one took up some of its weights, or was removed,
-whichever changes the layer itself and the layers that read it least; since that depends on how those are
-matched, it is asked again when all layers are.
+What is left over merged with one of these, or was removed, whichever adds least to δ while all other units stay
+where they are; since that depends on where they are, it is asked again until no unit moves. A unit that was cut
+away may still be nearer to some other than to nothing, so merged counts only where what reads the other took up
+some of its weights, or where it is as near to that one as the unit that stands there.
 """
 
 from __future__ import annotations
@@ -26,9 +27,12 @@ from symlump.network.nodes import Affine, Apply, Combine, Concatenate, Flatten, 
 from symlump.network.step_nodes import ByPlace, Operation, passes_units
 from symlump.ode.exact import FloatArray, IntArray
 
-_SWEEPS = 3
+_SWEEPS = 8
 _NEAREST = 8
 _PAYS = 0.25  # a factor must bring units so much nearer to one another
+_AS_NEAR = (
+    2.0  # how often the squared distance of the unit that stands there a copy of it may be away
+)
 
 
 def find_maps(original: Network, reduced: Network) -> Quotient:
@@ -117,13 +121,16 @@ class _Search:
         maps.clear()
         for axis in self._axes:
             maps[axis.number] = self._first(axis)
+        best = Quotient(self._network, self._quotient.reduced, maps)
         for _ in range(_SWEEPS):
             before = dict(maps)
             for axis in self._axes:
                 maps[axis.number] = self._improved(axis)
             if all(_equal(before[n], found) for n, found in maps.items()):
                 break
-        return Quotient(self._network, self._quotient.reduced, maps)
+            found = Quotient(self._network, self._quotient.reduced, maps)
+            best = min(best, found, key=lambda quotient: quotient.defect)
+        return best
 
     def _described(self) -> Iterator[_Axis]:
         """The axes, in the order in which they are made."""
@@ -185,17 +192,23 @@ class _Search:
         return isinstance(node, Affine | Flatten | Select | Concatenate) or passes_units(node)
 
     def _features(self, axis: _Axis) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """Rows of the units, with biases, by all layers whose inputs are matched; rows here; biases."""
+        """Rows of the units, with biases, by all layers whose inputs are matched; rows here; biases.
+
+        Columns are divided by those of P, so that squared distances are what rows add to δ².
+        """
         there, here, biases = [], [], np.zeros(axis.count)
         for name in self._quotient.makers(axis.number):
             layer, other = self._layers[name], self._reduced[name]
             if not self._quotient.is_known(layer.inputs[0]):
                 continue
             order = self._quotient.order(name, axis.number)
-            weight, bias, _, _ = self._quotient.fold(layer)
+            weight, bias, _, reading = self._quotient.fold(layer)
+            sizes = np.sqrt(np.asarray((reading.matrix**2).sum(axis=0)))[:, None]
+            sizes = np.where(sizes > 0, sizes, 1.0)
             shift = np.zeros(other.units) if other.bias is None else other.bias
-            there.append(np.column_stack([weight.reshape(layer.units, -1), bias])[order])
-            here.append(np.column_stack([other.weight.reshape(other.units, -1), shift]))
+            target = other.weight.reshape(*other.weight.shape[:2], -1) / sizes
+            there.append(np.column_stack([(weight / sizes).reshape(layer.units, -1), bias])[order])
+            here.append(np.column_stack([target.reshape(other.units, -1), shift]))
             biases = bias[order]
         return np.hstack(there), np.hstack(here), biases
 
@@ -267,10 +280,10 @@ class _Search:
         return total
 
     def _improved(self, axis: _Axis) -> UnitMap:
-        """The map with each unit that is left over where it changes least, one after the other.
+        """The map with each unit that is left over where it adds least to δ², one after the other.
 
-        All other maps stay. Each unit is taken out of its place and put where the squares that are missing grow
-        least, so they never grow, and a map that is exact is left as it is.
+        All other maps stay. Each unit is taken out of its place and put where δ² grows least (up to what
+        constants share with weights), so a map that is exact is left as it is.
         """
         rows, targets, biases = self._features(axis)
         distances, factors = self._distances(axis, rows, targets)
@@ -279,21 +292,27 @@ class _Search:
         left = np.setdiff1d(np.arange(axis.count), anchors)
         if not left.size:
             return found
-        removed_zero = (rows**2).sum(axis=1)
-        removed_constant = removed_zero - biases**2
+        removed_zero, removed_constant = self._removed(axis)
         own, wanted, missing = self._missing(axis, found)
+        stays = found.kind == STAYS
+        shares = np.bincount(found.partner[stays], found.after[stays] ** 2, axis.width)
+        near_enough = _AS_NEAR * distances[anchors, np.arange(axis.width)]
         for i in left[np.argsort(-removed_zero[left])]:
             w, sums = own[i]
             if found.kind[i] == STAYS:
                 wanted[found.partner[i]] = wanted[found.partner[i]] + found.after[i] * w
+                shares[found.partner[i]] -= found.after[i] ** 2
             missing = missing + sums * found.offset[i]
             near = np.argsort(distances[i])[:_NEAREST]
             after, offset = axis.outward(factors[i])
             costs: list[tuple[float, int, int, float]] = []
             for j in near:
-                taken_up = _change(wanted[j], after[j] * w)
-                if taken_up <= 0:  # else nothing that reads j reads more because of this unit
-                    costs.append((distances[i, j] + taken_up, STAYS, int(j), offset[j]))
+                rest, share = wanted[j] - after[j] * w, shares[j] + after[j] ** 2
+                lost, lacks = float(rest @ rest), float(wanted[j] @ wanted[j])
+                alike = distances[i, j] <= near_enough[j] * factors[i, j] ** 2
+                if lost <= lacks or alike:
+                    cost = distances[i, j] + lost / share - lacks / shares[j]
+                    costs.append((cost, STAYS, int(j), offset[j]))
             if axis.zero is not None:
                 cost = removed_zero[i] + _change(missing, sums * axis.zero)
                 costs.append((cost, ZERO, -1, axis.zero))
@@ -307,8 +326,25 @@ class _Search:
             found.before[i], found.after[i] = (factors[i, j], after[j]) if j >= 0 else (0.0, 0.0)
             if kind == STAYS:
                 wanted[j] = wanted[j] - found.after[i] * w
+                shares[j] += found.after[i] ** 2
             missing = missing - sums * found.offset[i]
         return found
+
+    def _removed(self, axis: _Axis) -> tuple[FloatArray, FloatArray]:
+        """What each unit adds to δ² as the zero unit, and as a constant one, which reads constant units on."""
+        zero, constant = np.zeros(axis.count), np.zeros(axis.count)
+        for name in self._quotient.makers(axis.number):
+            layer = self._layers[name]
+            if not self._quotient.is_known(layer.inputs[0]):
+                continue
+            reading = self._quotient.reading(layer.inputs[0])
+            squares = (layer.weight.reshape(*layer.weight.shape[:2], -1) ** 2).sum(axis=2)
+            moving = np.diff(reading.matrix.indptr) > 0
+            order = self._quotient.order(name, axis.number)
+            bias = np.zeros(layer.units) if layer.bias is None else layer.bias
+            zero += (squares[:, ~reading.unread].sum(axis=1) + bias**2)[order]
+            constant += squares[:, moving].sum(axis=1)[order]
+        return zero, constant
 
     def _kept(self, axis: _Axis, anchors: IntArray, factors: FloatArray) -> UnitMap:
         """The map that there is, with these anchors and factors."""

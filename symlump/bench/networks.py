@@ -76,8 +76,7 @@ def merging(width: int, retain: float, relative_to: str | None = None) -> WideRo
 
     units = "three units" if relative_to is None else "one unit"
     method = AFDE(retain=retain, relative_to=relative_to)
-    reach = 1.0 if width > 1024 else 1.5
-    return _compressing(width, f"AFDE, {100 * retain:g} %, {units}", method, reach)
+    return _compressing(width, f"AFDE, {100 * retain:g} %, {units}", method, 1.5)
 
 
 def eliminating(width: int, retain: float) -> WideRow:

@@ -169,7 +169,7 @@ def analyse(
         sigma2 = np.zeros((*areas.shape, max(most, min(heights.max(), widths.max()) if raw else 0)))
         for (i, j), (_, s, _) in factors.items():
             sigma2[i, j, : s.size] = s * s
-        for alike, blocks in _stacked(raw, heights, widths, dense):
+        for alike, blocks in stacked(raw, heights, widths, dense):
             i, j = np.array([place[1:] for place in alike]).T
             squares, rest[i, j], more = _values(blocks, floor * areas[i, j], join)
             sigma2[i, j, : squares.shape[1]] = squares
@@ -334,7 +334,7 @@ def _beside(a: Factors, b: Factors) -> Factors:
     return q @ u, s, np.hstack([left, right])
 
 
-def _stacked(
+def stacked(
     places: list[Place],
     heights: IntArray,
     widths: IntArray,
@@ -343,8 +343,11 @@ def _stacked(
     """Dense blocks of one level in stacks of equal shape."""
     by_shape: dict[tuple[int, int], list[Place]] = {}
     tall, broad = heights.tolist(), widths.tolist()
-    for place in places:
-        by_shape.setdefault((tall[place[1]], broad[place[2]]), []).append(place)
+    if len({*tall}) == len({*broad}) == 1:
+        by_shape[tall[0], broad[0]] = places
+    else:
+        for place in places:
+            by_shape.setdefault((tall[place[1]], broad[place[2]]), []).append(place)
     for (high, wide), alike in by_shape.items():
         step = max(1, _STACK // (high * wide))
         for start in range(0, len(alike), step):

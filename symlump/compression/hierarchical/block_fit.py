@@ -5,11 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from math import ceil, floor, hypot, inf, log10, nextafter, sqrt
+from math import ceil, floor, hypot, inf, ldexp, log10, nextafter, sqrt
 
 import numpy as np
 
-from symlump.compression.hierarchical.block_choice import Factors, Leaf, Level, analyse, choose, svd
+from symlump.compression.hierarchical.block_choice import (
+    Factors,
+    Leaf,
+    Level,
+    analyse,
+    choose,
+    stacked,
+    svd,
+)
 from symlump.compression.hierarchical.cluster_tree import ClusterTree, Place, similarity_order
 from symlump.network.precision import Precision
 from symlump.network.saved.codings import multiply_out
@@ -57,7 +65,7 @@ class Block:
     @property
     def storage(self) -> int:
         """Stored numbers."""
-        return sum(int(part.size) for part in self.parts)
+        return sum([part.size for part in self.parts])
 
     def to_dense(self) -> FloatArray:
         """The block, multiplied out."""
@@ -179,7 +187,9 @@ class Fit:
         for _ in range(12):
             if aim <= 0:
                 break
-            blocks = [self._block(leaf) for leaf in choose(self.tree, self.levels, aim, norm**2)]
+            leaves = choose(self.tree, self.levels, aim, norm**2)
+            self._decompose(leaves)
+            blocks = [self._block(leaf) for leaf in leaves]
             total = self._total(blocks)
             if total <= allowed:
                 return tuple(blocks)
@@ -193,23 +203,36 @@ class Fit:
 
     def _norm(self, matrix: FloatArray) -> float:
         """The norm in which the tolerance is meant, of a matrix over 2^exponent."""
-        return float(np.linalg.norm(np.ldexp(matrix, -self.exponent)))
+        return _length(np.ldexp(matrix, -self.exponent))
 
     def _total(self, blocks: Sequence[Block]) -> float:
         """A bound of the error in that norm."""
         return float(np.ldexp(self.error(blocks), -self.exponent))
 
-    def _dense(self, place: Place) -> FloatArray:
-        """What is decomposed of a block."""
-        return np.ldexp(self.matrix[self.tree.window(place)], -self.exponent)
+    def _dense(self, places: Sequence[Place]) -> FloatArray:
+        """What is decomposed of blocks of one shape, in a stack."""
+        return np.stack(
+            [np.ldexp(self.matrix[self.tree.window(at)], -self.exponent) for at in places]
+        )
+
+    def _decompose(self, leaves: Sequence[Leaf]) -> None:
+        """Find the factors of low-rank blocks that have none yet, those of one level and shape in stacks."""
+        wanted: list[list[Place]] = [[] for _ in self.levels]
+        for leaf in leaves:
+            level, i, j = leaf.place
+            if leaf.rank is not None and (i, j) not in self.levels[level].factors:
+                wanted[level].append(leaf.place)
+        for level, places in enumerate(wanted):
+            sizes = np.diff(self.tree.rows[level]), np.diff(self.tree.columns[level])
+            for some, dense in stacked(places, *sizes, self._dense):
+                u, s, v = svd(dense)
+                for number, (_, i, j) in enumerate(some):
+                    self.levels[level].factors[i, j] = u[number], s[number], v[number]
 
     def _factors(self, place: Place, rank: int) -> tuple[FloatArray, FloatArray]:
         """Balanced factors of a block over 2^exponent."""
         level, i, j = place
-        known = self.levels[level].factors
-        if (i, j) not in known:
-            known[i, j] = svd(self._dense(place))
-        u, s, v = known[i, j]
+        u, s, v = self.levels[level].factors[i, j]
         root = np.sqrt(s[:rank])
         return u[:, :rank] * root, root[:, None] * v[:rank]
 
@@ -222,7 +245,7 @@ class Fit:
         error = product_error(np.ldexp(entries, -self.exponent), *factors)
         parts = _scaled(factors, self.exponent)
         error = above(float(np.ldexp(error, self.exponent)))
-        if entries.any() or leaf.rank:
+        if leaf.rank or entries.any():
             error = above(error + self._vanished(*parts))
         return Block(leaf.place, rows, columns, parts, error)
 
@@ -238,8 +261,8 @@ class Fit:
         lost = ceil(sqrt(rank) * (spread + 1) + sqrt(m * n) * (rank + 1))
         scaled = ceil(sqrt(m * n) + 1)
         # Upwards to floats: whole numbers may be longer than the library's.
-        hidden = np.ldexp(above(float(lost)), _TINY)
-        return float(hidden + np.ldexp(above(float(scaled)), _TINY + max(self.exponent, 0)))
+        hidden = ldexp(above(float(lost)), _TINY)
+        return hidden + ldexp(above(float(scaled)), _TINY + max(self.exponent, 0))
 
     def _exact(self, leaf: Leaf) -> Block:
         rows, columns = self.tree.window(leaf.place)
@@ -269,11 +292,17 @@ def total_error(errors: Sequence[float]) -> float:
 def frobenius(matrix: FloatArray) -> float:
     """The Frobenius norm, where no square overflows or vanishes."""
     with np.errstate(over="ignore", under="ignore"):
-        found = float(np.linalg.norm(matrix))
+        found = _length(matrix)
     if 1e-100 < found < 1e100:  # far from where they do
         return found
     exponent = even_exponent(matrix) if matrix.size else 0
-    return float(np.ldexp(np.linalg.norm(np.ldexp(matrix, -exponent)), exponent))
+    return float(np.ldexp(_length(np.ldexp(matrix, -exponent)), exponent))
+
+
+def _length(matrix: FloatArray) -> float:
+    """The Frobenius norm as ``numpy.linalg.norm`` computes it, without what that looks for in a small block."""
+    flat = matrix.ravel(order="K")
+    return sqrt(flat.dot(flat))
 
 
 def decade(tol: float) -> float:
@@ -307,10 +336,10 @@ def product_error(entries: FloatArray, left: FloatArray, right: FloatArray) -> f
     if rank == 0:
         if not entries.any():
             return 0.0
-        return float(np.linalg.norm(entries)) * (1 + (entries.size + 4) * _EPS) + vanished
-    found = float(np.linalg.norm(entries - left @ right)) * (1 + (entries.size + 4) * _EPS)
-    sizes = float(np.linalg.norm(entries))
-    sizes += float(np.linalg.norm(left)) * float(np.linalg.norm(right))
+        return _length(entries) * (1 + (entries.size + 4) * _EPS) + vanished
+    found = _length(entries - left @ right) * (1 + (entries.size + 4) * _EPS)
+    sizes = _length(entries)
+    sizes += _length(left) * _length(right)
     return float(found + 2 * (rank + 2) * _EPS * sizes + vanished)
 
 

@@ -99,8 +99,8 @@ class WeightedFit(Fit):
             inverse_roots={at: np.asarray(np.linalg.inv(one)) for at, one in roots.items()},
         )
 
-    def _dense(self, place: Place) -> FloatArray:
-        return super()._dense(place) @ self.roots[place[0], place[2]]
+    def _dense(self, places: Sequence[Place]) -> FloatArray:
+        return super()._dense(places) @ np.stack([self.roots[at[0], at[2]] for at in places])
 
     def _norm(self, matrix: FloatArray) -> float:
         return float(np.linalg.norm(np.ldexp(matrix, -self.exponent) @ self.root))

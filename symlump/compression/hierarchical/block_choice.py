@@ -169,7 +169,7 @@ def analyse(
         sigma2 = np.zeros((*areas.shape, max(most, min(heights.max(), widths.max()) if raw else 0)))
         for (i, j), (_, s, _) in factors.items():
             sigma2[i, j, : s.size] = s * s
-        for alike, blocks in stacked(raw, heights, widths, dense):
+        for alike, blocks in in_stacks(raw, heights, widths, dense):
             i, j = np.array([place[1:] for place in alike]).T
             squares, rest[i, j], more = _values(blocks, floor * areas[i, j], join)
             sigma2[i, j, : squares.shape[1]] = squares
@@ -334,7 +334,7 @@ def _beside(a: Factors, b: Factors) -> Factors:
     return q @ u, s, np.hstack([left, right])
 
 
-def stacked(
+def in_stacks(
     places: list[Place],
     heights: IntArray,
     widths: IntArray,

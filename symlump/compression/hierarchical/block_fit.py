@@ -15,7 +15,7 @@ from symlump.compression.hierarchical.block_choice import (
     Level,
     analyse,
     choose,
-    stacked,
+    in_stacks,
     svd,
 )
 from symlump.compression.hierarchical.cluster_tree import ClusterTree, Place, similarity_order
@@ -224,7 +224,7 @@ class Fit:
                 wanted[level].append(leaf.place)
         for level, places in enumerate(wanted):
             sizes = np.diff(self.tree.rows[level]), np.diff(self.tree.columns[level])
-            for some, dense in stacked(places, *sizes, self._dense):
+            for some, dense in in_stacks(places, *sizes, self._dense):
                 u, s, v = svd(dense)
                 for number, (_, i, j) in enumerate(some):
                     self.levels[level].factors[i, j] = u[number], s[number], v[number]

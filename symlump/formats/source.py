@@ -188,19 +188,20 @@ def read_pieces(
         while True:
             size = most if end is None else min(most, end - file.tell())
             data = file.read(size)
-            stop = data.rfind(b"\n") + 1
-            if data and not stop:  # the middle of a line
+            ended = len(data) < max(size, 1)  # then the last line needs no line feed
+            stop = len(data) if ended else data.rfind(b"\n") + 1
+            if not (stop or ended):  # the middle of a line
                 rest += data
                 if len(rest) > MAX_LINE:
                     raise FileFormatError(f"{path}: a line is longer than {MAX_LINE} bytes")
                 continue
             whole, rest = b"".join((rest, memoryview(data)[:stop])), data[stop:]
-            if (whole and not whole.isspace()) or (first and not data):  # an empty file is refused
+            if (whole and not whole.isspace()) or (first and ended):  # an empty file is refused
                 yield Source.of_bytes(os.fspath(path), whole, line)
                 first = False
             # By numpy: bytes.count looks for one after the other.
             line += int(np.count_nonzero(np.frombuffer(whole, dtype=np.uint8) == _LINE_FEED))
-            if not data:
+            if ended:
                 return
 
 

@@ -97,6 +97,11 @@ def test_lines_of_any_kind_are_read_or_refused_alike(body, broken, at, first):
         "ctmc\r\n0 1 3\r\n1 0 .\r\n",
         "STATES 3\nTRANSITIONS 2\n1 2 0.5\n1 4 0.25\n",
         "2 3\n0 1 0.5\n1 0 1\n",
+        "STATES 3\nTRANSITIONS 0",
+        "3 1\n0 1 0.5 left",
+        "3 2\n0 1 0.5 left\n1 2 1 go",
+        "2 2 2\n0 0 1 0.5",
+        "0 1 3",
     ],
 )
 def test_pieces_are_read_as_the_whole(tmp_path, text, most):
@@ -104,6 +109,13 @@ def test_pieces_are_read_as_the_whole(tmp_path, text, most):
     path = tmp_path / "c.tra"
     path.write_bytes(text.encode())
     assert outcome(read_pieces(path, most=most), None) == outcome(Source.read(path), None)
+
+
+@pytest.mark.parametrize("text", ["", "\n", "\n \n", " "])
+def test_an_empty_file_is_empty_from_its_first_line_on(tmp_path, text):
+    (tmp_path / "c.tra").write_text(text)
+    with pytest.raises(FileFormatError, match=r"c\.tra:1:1: the file is empty"):
+        sl.read(tmp_path / "c.tra")
 
 
 def test_a_file_is_read_in_pieces(tmp_path, monkeypatch):

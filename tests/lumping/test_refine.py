@@ -300,3 +300,15 @@ def test_words_that_are_the_same_by_chance_join_no_initial_blocks():
     values = sl.Forward().fingerprints(ode, WORDS, np.random.default_rng(0))
     labels, done, _ = mix_rounds(initial, values, np.array([1, 2]), SameWords())
     assert sl.Partition(labels) == initial and not done
+
+
+def test_words_that_differ_in_their_last_bits_are_different():
+    """They are sorted without those, with which many variables would lose blocks that were found."""
+
+    class LastBits:
+        def evaluate(self, words, members):
+            return np.array([0, 2, 4, 4], dtype=np.uint64)
+
+    everything = sl.Partition.single(4)
+    labels, done, _ = mix_rounds(everything, LastBits(), np.arange(4), SameWords())
+    assert sl.Partition(labels) == sl.Partition([0, 1, 2, 2]) and done

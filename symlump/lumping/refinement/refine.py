@@ -176,8 +176,12 @@ def mix_rounds(
     ordered.sort()
     order = ordered & ((1 << width) - 1)
     ordered >>= width
+    fresh = ordered[1:] != ordered[:-1]
+    if 1 + np.count_nonzero(fresh) < count:  # without their last bits some words are the same
+        order = np.argsort(word)
+        fresh = np.diff(word[order]) != 0
     labels = np.zeros(word.size, dtype=np.int64)
-    labels[order[1:]] = np.cumsum(ordered[1:] != ordered[:-1])
+    labels[order[1:]] = np.cumsum(fresh)
     of_block = np.empty(count, dtype=np.int64)
     of_block[labels] = initial.labels
     if (of_block[labels] != initial.labels).any():  # words became the same by chance

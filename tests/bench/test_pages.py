@@ -73,14 +73,17 @@ def test_errors_come_back_and_give_the_same_ranks():
     assert methods == list("abc")
     for share in (0.5, 0.1):
         assert mean_ranks(again, methods, share) == mean_ranks(table, methods, share)
-    for wrong in (
-        "",
-        "dataset,seed\n",
-        "dataset,seed,share,a\nx,0,half,1\n",
-        "dataset,seed,share,a\n",
+    head = "dataset,seed,share,a\n"
+    for wrong, said in (
+        ("", "f.csv has no errors of paired runs: no column 'seed'"),
+        ("dataset,seed\n", "f.csv has no errors of paired runs: no column 'share'"),
+        (head, "f.csv has no errors of paired runs: there are no rows"),
+        (head + "x,0,half,1\n", "f.csv, line 2, column 'share': 'half' is no number"),
+        (head + "x,0,0.5,1\nx,0.5,0.5,1\n", "f.csv, line 3, column 'seed': '0.5' is no number"),
+        (head + "x,0,0.5\n", "f.csv, line 2, column 'a': None is no number"),
     ):
-        with pytest.raises(FileFormatError, match="no errors of paired runs"):
-            errors_of(wrong)
+        with pytest.raises(FileFormatError, match=re.escape(said)):
+            errors_of(wrong, "f.csv")
 
 
 def test_only_what_is_between_marks_is_written(tmp_path):

@@ -186,8 +186,8 @@ def _line_above(low: FloatArray, high: FloatArray) -> tuple[FloatArray, FloatArr
 
 
 HEADER = (
-    "width", "bound", "uncut", "CROWN", "sampled", "bound / sampled", "never looser", "bound, s", "uncut, s",
-    "CROWN, s", "time / CROWN", "target", "reached", "max/min", "peak, MB",
+    "width", "bound", "uncut", "CROWN", "sampled", "bound / sampled", "≤ 100 ×", "never looser", "bound, s",
+    "uncut, s", "CROWN, s", "time / CROWN", "target", "reached", "max/min", "peak, MB",
 )  # fmt: skip
 
 
@@ -198,6 +198,7 @@ def cells(row: CrownRow) -> tuple[str, ...]:
         str(row.width),
         *(f"{value:.3g}" for value in (row.bound, row.uncut, row.crown, row.sampled)),
         f"{row.bound / row.sampled:.0f} ×",
+        "yes" if row.bound <= 100 * row.sampled else "no",
         "yes" if max(row.bound, row.uncut) <= row.crown else "no",
         f"{row.bound_seconds:.3g}",
         f"{row.seconds:.3g}",

@@ -127,8 +127,8 @@ def ranks_table(rows: Sequence[Row], methods: Sequence[str]) -> str:
     return "\n".join(lines)
 
 
-def ranks_tables(text: str) -> str:
+def ranks_tables(text: str, source: object = "the text") -> str:
     """The Markdown tables of mean ranks of a table of errors, one for each group of runs that are compared."""
-    rows, methods = errors_of(text)
+    rows, methods = errors_of(text, source)
     parts = [f"{title}:\n\n{ranks_table(own, methods)}\n" for title, own in groups_of(rows)]
     return "\n".join(parts)

@@ -51,13 +51,13 @@ def errors_csv(rows: Sequence[Row], keys: Sequence[str], what: str = "mse") -> s
     return text.getvalue()
 
 
-def errors_of(text: str) -> tuple[list[Row], list[str]]:
+def errors_of(text: str, source: object = "the text") -> tuple[list[Row], list[str]]:
     """The rows of such a table, and its methods without the network before, which is ``mse_base``.
 
     Raises
     ------
     FileFormatError
-        If it is none.
+        If it is none; it names the source, the line and the column.
 
     Examples
     --------
@@ -68,23 +68,33 @@ def errors_of(text: str) -> tuple[list[Row], list[str]]:
     """
     reader = csv.DictReader(io.StringIO(text))
     names = list(reader.fieldnames or ())
+    missing = [name for name in ("seed", _LAST) if name not in names]
+    if missing:
+        raise FileFormatError(f"{source} has no errors of paired runs: no column {missing[0]!r}")
+    keys = names[: names.index(_LAST) + 1]
+    methods = [name for name in names[len(keys) :] if name != WHOLE]
     rows: list[Row] = []
+
+    def number(line: dict[str, str], name: str, kind: type[int] | type[float] = float) -> float:
+        try:
+            return kind(line[name])
+        except (TypeError, ValueError):
+            place = f"{source}, line {reader.line_num}, column {name!r}"
+            raise FileFormatError(f"{place}: {line[name]!r} is no number") from None
+
     try:
-        keys = names[: names.index(_LAST) + 1]
-        methods = [name for name in names[len(keys) :] if name != WHOLE]
         for line in reader:
             paired: Row = {key: line[key] for key in keys}
-            paired |= {"seed": int(line["seed"]), _LAST: float(line[_LAST])}
+            paired |= {"seed": number(line, "seed", int), _LAST: number(line, _LAST)}
             if WHOLE in names:
-                paired["mse_base"] = float(line[WHOLE])
+                paired["mse_base"] = number(line, WHOLE)
             for name in methods:
-                rows.append(
-                    {**paired, "method": name, "mse": float(line[name]) if line[name] else None}
-                )
-    except (KeyError, TypeError, ValueError, csv.Error) as error:
-        raise FileFormatError(f"these are no errors of paired runs: {error}") from None
+                mse = None if line[name] == "" else number(line, name)
+                rows.append({**paired, "method": name, "mse": mse})
+    except csv.Error as error:
+        raise FileFormatError(f"{source}, line {reader.line_num}: {error}") from None
     if not rows:
-        raise FileFormatError("these are no errors of paired runs: there are no rows")
+        raise FileFormatError(f"{source} has no errors of paired runs: there are no rows")
     return rows, methods
 
 

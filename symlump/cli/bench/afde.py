@@ -135,7 +135,10 @@ def _ranks(options: argparse.Namespace) -> Answer:
     )
     refuse(options, others, "is for networks that are trained, not for --ranks")
     text = read_text(Path(options.ranks))
-    return Answer(lambda: errors_of(text)[0], lambda: ranks_tables(text).rstrip())
+    return Answer(
+        lambda: errors_of(text, options.ranks)[0],
+        lambda: ranks_tables(text, options.ranks).rstrip(),
+    )
 
 
 def _plan(options: argparse.Namespace) -> Evaluation:

@@ -71,7 +71,7 @@ def run(options: argparse.Namespace) -> Answer:
         refuse(
             options, others | {"quick": False}, "is for networks that are trained, not for --table"
         )
-        rows = errors_of(read_text(Path(options.table)))[0]
+        rows = errors_of(read_text(Path(options.table)), options.table)[0]
     else:
         rows = _measured(options)
     if options.output is not None:

@@ -24,7 +24,7 @@ def add_engine_options(parser: argparse.ArgumentParser) -> None:
 
 def add_readers_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``symlump bench readers``."""
-    _add_options(parser, "tra, tra-decimals, reactions, equations, sbml")
+    _add_options(parser, "tra, tra-numbers, tra-decimals, reactions, equations, sbml")
 
 
 def _add_options(parser: argparse.ArgumentParser, names: str) -> None:

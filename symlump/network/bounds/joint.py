@@ -95,7 +95,7 @@ class Joint:
         >>> one, two = (AffineMap.exactly(np.array([[w]]), None) for w in (3.0, 2.0))
         >>> single = Pairs(np.zeros(1, int), np.ones(1), np.ones(1), np.zeros(1))
         >>> Joint.of(one, two, single, single).written.tolist()
-        [[3.0, 1.0], [0.0, 2.0]]
+        [[3.0, 1.0], [0.0, 2.0], [3.0, 3.0]]
         """
         through = one.weight
         if before is not None:

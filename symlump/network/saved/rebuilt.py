@@ -162,8 +162,9 @@ def _rebuilt(plan: Any, file: TensorFile) -> tuple[fx.GraphModule, Steps]:
     graph.output(_argument(steps.output, graph, seen))
     try:
         return fx.GraphModule(root, graph, "Rebuilt"), steps
-    except SyntaxError:
-        raise WrongError("a part of a name is a word of Python") from None
+    except SyntaxError as error:
+        said = quote((error.text or "").strip())
+        raise WrongError(f"a part of a name in {said} is a word of Python") from None
     except Exception as error:  # of torch, which writes the steps as code
         raise WrongError(f"its steps make no module: {_first_line(error)}") from None
 

@@ -37,6 +37,7 @@ NAMELESS = {
     "the number of states cannot be told": "it is about the whole field",
     "ONNX files need the extra onnx": "it is about what is installed",
     "the file does not say which activation": "the file is named around it",
+    "it is no JSON": "the file is named around it",
 }
 
 

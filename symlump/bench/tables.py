@@ -349,9 +349,10 @@ def picture(summary: Summary, title: str, methods: Sequence[str], what: str = "m
         axes.set_title(SOURCES[dataset].title, fontsize=10)
         axes.tick_params(which="both", labelsize=8)
         axes.grid(True, alpha=0.25)
-    figure.supxlabel("retained parameters, %", fontsize=10)
+    for axes in panels[-1]:  # a label of the whole figure would stand below the legend
+        axes.set_xlabel("retained parameters, %", fontsize=9)
     figure.supylabel("mean squared error on test data", fontsize=10)
     handles, labels = panels[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False, fontsize=9)
+    figure.legend(handles, labels, loc="outside lower center", ncols=5, frameon=False, fontsize=9)
     figure.suptitle(title, fontsize=11)
     return figure

@@ -473,7 +473,7 @@ class ExactArray:
         return ExactArray(np.concatenate(above), np.concatenate(below))
 
 
-#: The machine.largest primes below 2^31: products of residues fit in 64 bits.
+#: The largest primes below 2^31: products of residues fit in 64 bits.
 PRIMES = tuple(2**31 - below for below in (1, 19, 61, 69, 85, 99, 105, 151))
 
 

@@ -237,7 +237,7 @@ def close_small(terms: Terms, start: Sequence[Row], most: int) -> SmallClosure |
 
     What is found modulo primes is lifted to Q, and proved there; None where they do not do.
 
-    Linear systems of a dozen variables or more are closed in arrays.
+    Linear systems of twenty variables are closed in arrays, and so are denser ones from eleven on.
 
     Parameters
     ----------

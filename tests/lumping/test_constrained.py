@@ -761,3 +761,16 @@ def test_the_family_has_one_matrix_for_each_monomial_of_the_jacobian():
     space = smallest_invariant(family, ExactMatrix.from_rows([{0: 1}], 3))
     assert space.pivots.tolist() == [0, 1]
     assert family.transpose().transpose().unfolded.rows() == family.unfolded.rows()
+
+
+def test_observables_that_are_shown_alike_are_all_kept():
+    """What is cut from a headline is a sixth digit, or what comes after six terms."""
+    eight = {f"x{i}": 1 for i in range(1, 9)}
+    ode = sl.ODE.from_text("; ".join(f"{name}' = -{name}" for name in eight))
+    long, other = ({n: 1 for n in eight if n != left} for left in ("x7", "x8"))
+    near = [{"x1": 1, "x2": Fraction(n, 10**9)} for n in (333333333, 333333334)]
+    for observables in ([long, other], near):
+        lumping = sl.lump(ode, sl.Constrained(observables))
+        assert len(lumping) == 2 and lumping.exact and lumping.smallest
+        assert all(lumping.express(observable) is not None for observable in observables)
+    assert "keeps x1 + 0.333333…*x2, x1 + 166666667/500000000*x2, exact" in lumping.headline()

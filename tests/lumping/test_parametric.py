@@ -191,6 +191,21 @@ def test_other_parameters_are_variables_and_maps_are_taken():
     assert Fraction(1, 2) in [s.value for s in found] and all(s.lumping.exact for s in found)
 
 
+def test_floats_in_expressions_are_the_rationals_that_they_denote():
+    """They are shown with 15 digits."""
+    x, y = sympy.symbols("x y")
+    ode = sl.ODE.from_text("x' = -x; y' = -y")
+    values = [1 / 3, 1 / 3 + 2**-54]
+    for expression in (x + sympy.Float(values[0]) * K * y, x + sympy.Float(values[0]) * y):
+        (form,) = _read_forms(ode, "k", [expression]).values()
+        assert [*form["y"].values()] == [Fraction(1 / 3)]
+    family = sl.lump_family(ode, "k", [x + sympy.Float(v) * K * y for v in values])
+    assert len(family.observables) == family.dimension == 2
+    assert [(s.value, s.dimension) for s in family.special] == [(0, 1)]
+    near = [{"x": 1, "y": v} for v in values]
+    assert sl.lump_family(ode, "k", ["k*x", *near]).dimension == 2
+
+
 def test_high_degrees_are_counted():
     ode = sl.ODE.from_text("x' = -x; y' = -2*y")
     family = sl.lump_family(ode, "k", ["x + (k^7 - 2)*y"])

@@ -13,7 +13,7 @@ Leguizamón-Robayo et al., arXiv:2411.14242 (approximate).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from numbers import Rational
@@ -29,6 +29,7 @@ from symlump.lumping.equivalence import LumpingMethod, check_system
 from symlump.lumping.linear.irrational import field_of, refusal
 from symlump.lumping.linear.linear_lumping import LinearLumping
 from symlump.lumping.linear.smallest import Form
+from symlump.ode.distinct import position_of
 from symlump.ode.polynomial import PolynomialODE
 from symlump.ode.system import ODE
 from symlump.plan import check_exact_wish
@@ -157,6 +158,8 @@ class Constrained(LumpingMethod[LinearLumping]):
             text = observable if isinstance(observable, str) else form_text(form)
             if not form:
                 raise MethodError(f"the observable {text!r} is zero, so there is nothing to keep")
+            if forms.get(text, form) != form:  # what is shown of long ones is the same
+                text = form_text(form, whole=True)
             forms[text] = form
         return forms
 
@@ -173,18 +176,21 @@ def form_of(observable: Any, ode: ODE) -> Form:
     >>> form_of("x - y", ODE.from_text("x' = y; y' = -x"))
     {'x': Fraction(1, 1), 'y': Fraction(-1, 1)}
     """
-    if isinstance(observable, str):
-        if observable in ode.index:
-            return {observable: Fraction(1)}
-        return _read(observable, ode)
+    if isinstance(observable, str) and observable in ode.index:
+        return {observable: Fraction(1)}
     if isinstance(observable, Mapping):
         form: Form = {}
         for variable, value in observable.items():
             name = ode.variables[ode.position(variable)]
             form[name] = form.get(name, Fraction(0)) + _number(value, variable)
         return {name: value for name, value in form.items() if value}
-    if hasattr(observable, "as_coefficients_dict"):
-        return _form_of_sympy(observable, ode)
+    if is_expression(observable):
+        polynomial = read_polynomial(observable, ode)
+        if any(len(monomial) != 1 or monomial[0][1] != 1 for monomial in polynomial):
+            raise MethodError(
+                f"the observable {str(observable)!r} is not a linear form, a sum of multiples of variables"
+            )
+        return {ode.variables[monomial[0][0]]: value for monomial, value in polynomial.items()}
     raise MethodError(
         f"the observable {observable!r} is neither a name, a text such as '2*x + y', a mapping of names to "
         "coefficients, nor a sympy expression"
@@ -203,41 +209,19 @@ def _number(value: Any, variable: Any) -> Fraction:
         raise MethodError(f"the coefficient {value!r} of {variable} is {where}") from None
 
 
-def _form_of_sympy(expression: Any, ode: ODE) -> Form:
-    import sympy
-
-    unused = sympy.Dummy("observable")
-    symbols = sorted(expression.free_symbols, key=str)
-    try:
-        reader = PolynomialODE.from_sympy({unused: expression}, parameters=symbols)
-    except NotPolynomialError as problem:
-        raise refusal(expression) or MethodError(
-            f"the observable {expression} is not a linear form: {problem}"
-        ) from None
-    form: Form = {}
-    for column, value in zip(reader.columns.tolist(), reader.coefficients, strict=True):
-        factors = reader.monomials.factors(column)
-        if len(factors) != 1 or factors[0][1] != 1:
-            raise MethodError(f"the observable {expression} is not a linear form")
-        form[ode.variables[ode.position(reader.variables[factors[0][0]])]] = value
-    return form
+def is_expression(observable: Any) -> bool:
+    """Whether an observable is text or a sympy expression: what :func:`read_polynomial` takes."""
+    return isinstance(observable, str) or hasattr(observable, "as_coefficients_dict")
 
 
-def _read(text: str, ode: ODE) -> Form:
-    polynomial = read_polynomial(text, ode)
-    if any(len(monomial) != 1 or monomial[0][1] != 1 for monomial in polynomial):
-        raise MethodError(
-            f"the observable {text!r} is not a linear form, a sum of multiples of variables"
-        )
-    return {ode.variables[monomial[0][0]]: value for monomial, value in polynomial.items()}
+def read_polynomial(observable: Any, ode: ODE, further: Iterable[str] = ()) -> Polynomial:
+    """An observable as a polynomial: text by the parser of the model files, or a sympy expression.
 
-
-def read_polynomial(text: str, ode: ODE, further: Iterable[str] = ()) -> Polynomial:
-    """An observable in text, by the parser of the model files; nothing is evaluated.
+    Nothing is evaluated, and floats in an expression are the dyadic rationals that they denote.
 
     Parameters
     ----------
-    text : str
+    observable : str or sympy expression
     ode : ODE
     further : iterable of str
         Names that may occur beside those of the variables, and are numbered after these.
@@ -252,6 +236,9 @@ def read_polynomial(text: str, ode: ODE, further: Iterable[str] = ()) -> Polynom
     from symlump.formats.source import Source
     from symlump.ode.functions.algebra import symbol
 
+    if not isinstance(observable, str):
+        return _polynomial_of_sympy(observable, [*ode.variables, *further])
+    text = observable
     source = Source("observable", text)
     names = {name: symbol(i) for i, name in enumerate([*ode.variables, *further])}
     tokens = Tokens(source, 0, len(text))
@@ -270,16 +257,39 @@ def read_polynomial(text: str, ode: ODE, further: Iterable[str] = ()) -> Polynom
     return polynomial
 
 
-def form_text(form: Form) -> str:
-    """A linear form as it stands in a headline.
+def _polynomial_of_sympy(expression: Any, names: Sequence[str]) -> Polynomial:
+    import sympy
+
+    unused = sympy.Dummy("observable")
+    symbols = sorted(expression.free_symbols, key=str)
+    try:
+        reader = PolynomialODE.from_sympy({unused: expression}, parameters=symbols)
+    except NotPolynomialError as problem:
+        raise refusal(expression) or MethodError(
+            f"the observable {expression} is not a linear form: {problem}"
+        ) from None
+    index = {name: i for i, name in enumerate(names)}
+    position = {v: position_of(name, index) for v, name in enumerate(reader.variables) if v}
+    return {
+        tuple(sorted((position[v], power) for v, power in monomial)): value
+        for monomial, value in reader.equation(0).items()
+    }
+
+
+def form_text(form: Form, whole: bool = False) -> str:
+    """A linear form as it stands in a headline, where what is long is cut; or the whole of it.
 
     Examples
     --------
     >>> form_text({"x": Fraction(1), "y": Fraction(-2)})
     'x - 2*y'
+    >>> form = {"x": Fraction(123456789, 10**9)}
+    >>> form_text(form), form_text(form, whole=True)
+    ('0.123457…*x', '123456789/1000000000*x')
     """
     from symlump.ode.notation import signed_sum
 
     names = list(form)
-    terms = [(((i, 1),), form[name]) for i, name in enumerate(names[:6])]
-    return signed_sum(terms, len(names), names)
+    shown = names if whole else names[:6]
+    terms = [(((i, 1),), form[name]) for i, name in enumerate(shown)]
+    return signed_sum(terms, len(names), names, exactly=str if whole else None)

@@ -22,7 +22,13 @@ from typing import TYPE_CHECKING, Any
 
 from symlump.errors import MethodError
 from symlump.lumping.equivalence import check_system
-from symlump.lumping.linear.constrained import Constrained, form_of, form_text, read_polynomial
+from symlump.lumping.linear.constrained import (
+    Constrained,
+    form_of,
+    form_text,
+    is_expression,
+    read_polynomial,
+)
 from symlump.lumping.linear.linear_lumping import LinearLumping
 from symlump.lumping.linear.smallest import Form
 from symlump.lumping.linear.splitting.charpoly import factors
@@ -34,7 +40,7 @@ from symlump.lumping.linear.splitting.polynomial_matrices import (
 )
 from symlump.lumping.lump import lump
 from symlump.memory import memory_errors
-from symlump.ode.notation import count_text
+from symlump.ode.notation import Term, count_text, signed_sum
 from symlump.ode.polynomial import PolynomialODE
 from symlump.ode.substitute import substitute
 from symlump.ode.system import ODE
@@ -293,12 +299,10 @@ def _read_forms(ode: ODE, parameter: str, observables: Iterable[Any]) -> dict[st
     names = [*ode.variables, *further]
     found: dict[str, ParametricForm] = {}
     for observable in observables:
-        if hasattr(observable, "as_coefficients_dict"):
-            observable = str(observable)
         form: ParametricForm = {}
-        if isinstance(observable, str) and observable not in ode.index:
-            text = observable
-            for monomial, value in read_polynomial(text, ode, further).items():
+        if is_expression(observable) and observable not in ode.index:
+            text = str(observable)
+            for monomial, value in read_polynomial(observable, ode, further).items():
                 powers = {names[v]: e for v, e in monomial}
                 power = powers.pop(parameter, 0)
                 if list(powers.values()) != [1]:
@@ -314,8 +318,26 @@ def _read_forms(ode: ODE, parameter: str, observables: Iterable[Any]) -> dict[st
                 raise MethodError(f"the observable {text!r} is not a linear form in the variables")
         if not form:
             raise MethodError(f"the observable {text!r} is zero, so there is nothing to keep")
+        if found.get(text, form) != form:  # what is shown of long ones is the same
+            text = _whole_text(form, parameter)
         found[text] = form
     return found
+
+
+def _whole_text(form: ParametricForm, parameter: str) -> str:
+    """The whole of a form, with nothing cut.
+
+    Examples
+    --------
+    >>> _whole_text({"x": {0: Fraction(1), 1: Fraction(-2, 3)}}, "k")
+    'x - 2/3*x*k'
+    """
+    terms: list[Term] = [
+        (((i, 1), (len(form), power)) if power else ((i, 1),), value)
+        for i, powers in enumerate(form.values())
+        for power, value in powers.items()
+    ]
+    return signed_sum(terms, len(terms), [*form, parameter], exactly=str)
 
 
 def _lump_at(

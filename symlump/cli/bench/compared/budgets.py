@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import tempfile
-from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from symlump.cli.answer import Answer
 from symlump.cli.arguments import declare_files, names, refuse
+from symlump.cli.bench.compared import output
 from symlump.errors import MethodError
 from symlump.progress import bar
 
@@ -55,11 +55,11 @@ def run(options: argparse.Namespace) -> Answer:
     MethodError
         If there is nothing to train networks on, or no networks.
     """
-    from symlump.bench.compared.runs import errors_csv, errors_of
+    from symlump.bench.compared.runs import errors_of
     from symlump.bench.equal.measure import KEYS
     from symlump.bench.equal.tables import markdown
     from symlump.datasets.fetch import read_text
-    from symlump.files import make_folder, write_text
+    from symlump.files import write_text
 
     sources = (options.digits, options.datasets)
     if (sources == (None, None)) == (options.table is None):
@@ -74,11 +74,11 @@ def run(options: argparse.Namespace) -> Answer:
         rows = errors_of(read_text(Path(options.table)), options.table)[0]
     else:
         rows = _measured(options)
+    tables = cache(lambda: markdown(rows))
+    answer = output.answer(options, rows, KEYS, lambda: tables().rstrip())
     if options.output is not None:
-        folder = Path(make_folder(options.output))
-        write_text(folder / "budgets.csv", errors_csv(rows, KEYS))
-        write_text(folder / "budgets.md", markdown(rows))
-    return Answer(lambda: rows, lambda: markdown(rows).rstrip())
+        write_text(Path(options.output) / "budgets.md", tables())
+    return answer
 
 
 def _measured(options: argparse.Namespace) -> list[dict[str, Any]]:
@@ -87,9 +87,7 @@ def _measured(options: argparse.Namespace) -> list[dict[str, Any]]:
     from symlump.bench.tasks import SOURCES
     from symlump.network.activations.table import activation
 
-    seeds = options.seeds if options.seeds is not None else 1 if options.quick else 5
-    if seeds < 1:
-        raise MethodError(f"--seeds {seeds}: give 1 or more")
+    seeds = output.seeds_of(options, 1 if options.quick else 5)
     chosen: dict[str, Any] = {"digits": options.digits, "seeds": seeds}
     if options.datasets is not None:
         sets = names(options.datasets)
@@ -105,16 +103,10 @@ def _measured(options: argparse.Namespace) -> list[dict[str, Any]]:
     elif options.quick:
         chosen["methods"] = QUICK
     plan = BudgetPlan(**chosen)
-    with ExitStack() as stack:
-        cache = Path(
-            stack.enter_context(tempfile.TemporaryDirectory())
-            if options.output is None
-            else Path(options.output) / "results"
-        )
-        step = stack.enter_context(bar("compressing", 1000))
+    with output.cache_of(options) as kept, bar("compressing", 1000) as step:
         return measure(
             plan,
-            cache,
+            kept,
             options.data,
             lambda done, total, remark: step(1000 * done // total, remark),
         )

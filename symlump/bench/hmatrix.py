@@ -13,7 +13,7 @@ import numpy as np
 
 from symlump.compression.hierarchical.hmatrix import HMatrix
 from symlump.ode.exact import FloatArray
-from symlump.tables import table_text
+from symlump.tables import markdown_table, table_text
 
 
 @dataclass(frozen=True)
@@ -134,8 +134,7 @@ def text(rows: Sequence[KernelRow]) -> str:
 
 def markdown(rows: Sequence[KernelRow]) -> str:
     """The table in Markdown."""
-    lines = ["| " + " | ".join(HEADER) + " |", "|---" * len(HEADER) + "|"]
-    return "\n".join(lines + ["| " + " | ".join(_cells(row)) + " |" for row in rows])
+    return markdown_table(HEADER, [_cells(row) for row in rows])
 
 
 def csv_text(rows: Sequence[KernelRow]) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 from scipy.stats import rankdata
 
 from symlump.bench.compared.runs import Row, errors_of, groups_of
+from symlump.tables import markdown_table
 
 _DRAWS = 2000
 #: Of the intervals, in per cent.
@@ -113,18 +114,18 @@ def ranks_table(rows: Sequence[Row], methods: Sequence[str]) -> str:
     """Mean ranks as a Markdown table: a line for each method, a column for each size."""
     shares = sorted({row["share"] for row in rows}, reverse=True)
     columns = [mean_ranks(rows, methods, share) for share in shares]
-    lines = [
-        "| method | " + " | ".join(f"{share:.0%}" for share in shares) + " |",
-        "|---" * (len(shares) + 1) + "|",
-    ]
     best = [min(rank.mean for rank in column.values()) for column in columns]
-    for name in methods:
-        cells = [
-            f"**{column[name]}**" if column[name].mean == least else str(column[name])
-            for column, least in zip(columns, best, strict=True)
-        ]
-        lines.append(f"| {name} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+    lines = [
+        (
+            name,
+            *(
+                f"**{column[name]}**" if column[name].mean == least else str(column[name])
+                for column, least in zip(columns, best, strict=True)
+            ),
+        )
+        for name in methods
+    ]
+    return markdown_table(("method", *(f"{share:.0%}" for share in shares)), lines)
 
 
 def ranks_tables(text: str, source: object = "the text") -> str:

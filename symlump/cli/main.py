@@ -119,7 +119,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(arguments: Sequence[str] | None) -> int:
     options = build_parser().parse_args(arguments)
-    options.typed = sys.argv[1:] if arguments is None else list(arguments)
+    if "typed" in options:  # a command that keeps what was typed
+        options.typed = sys.argv[1:] if arguments is None else list(arguments)
     if options.print_version:
         import symlump
 

@@ -123,7 +123,6 @@ def _jobs(options: argparse.Namespace, many: Many, files: Sequence[Path]) -> lis
     plain = {k: v for k, v in vars(options).items() if _is_plain(v)}
     plain |= {"others": [], "table": None, "jobs": 1, "scheduler": None}
     plain |= dict.fromkeys({"json", "force"} & set(plain), False)  # how it is said is no part of it
-    plain.pop("typed", None)
     read = [name for name in options.reads if name not in (many.file, "others")]
     beside = {
         name: _digest(Path(path)) for name in read if isinstance(path := plain.get(name), str)

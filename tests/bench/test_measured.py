@@ -36,7 +36,7 @@ def test_every_table_is_on_the_page():
         assert text.count(f"<!-- measured {name} -->\n") == 1, name
 
 
-def test_rows_of_this_issue_are_kept():
+def test_rows_that_the_page_has_to_show_are_kept():
     """What a table has to show is not left out of it."""
     folder = DOCS / "look-up" / "measured"
     kept = {name: [row for _, row in table.kept(folder)] for name, table in TABLES.items()}

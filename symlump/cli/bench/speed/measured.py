@@ -37,6 +37,7 @@ def add_output(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="keep the rows in this folder, those measured before too (for bench measured)",
     )
+    parser.set_defaults(typed=())  # main fills it in
 
 
 class Measured(Generic[Row]):

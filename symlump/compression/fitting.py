@@ -64,9 +64,9 @@ def fit_outputs(
     True
     """
     wanted = outputs_on(original, x)
-    if not steps:
-        return small, output_error(outputs_on(small, x), wanted, spread_of(wanted))
     variance = spread_of(wanted)
+    if not steps:
+        return small, output_error(outputs_on(small, x), wanted, variance)
     inputs = [torch.from_numpy(np.require(part, np.float64, ["C", "W"])) for part in x]
     targets = torch.from_numpy(wanted.astype(np.float64))
     model = to_torch(replace(small, dtype="float64", as_dict=False))

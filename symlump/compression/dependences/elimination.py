@@ -60,7 +60,7 @@ def eliminate(readings: Sequence[Readers], rounding: float = 1e-12) -> tuple[Int
 
     Parameters
     ----------
-    readings : sequence of Reading
+    readings : sequence of Readers
         Of the same units.
     rounding : float
         What counts as 0 in a rank, relative to the largest column; each times what its unit counts.

@@ -140,13 +140,9 @@ class Joint:
         """The absolute values of D."""
         return np.abs(self.difference)
 
-    @property
+    @cached_property
     def written(self) -> FloatArray:
         """The matrix of (δh, ĥ) ↦ (δz, ẑ), with z below for units that have such a row."""
-        return self._written
-
-    @cached_property
-    def _written(self) -> FloatArray:
         own, units, some = self.own, self.pairs.partner.size, self.with_rows
         found = np.zeros((self.shape[0] + some.size, self.shape[1]))
         last = self.shape[0]

@@ -243,4 +243,4 @@ def instead_of_domain(domain: str) -> str:
 
 def first_line(error: BaseException) -> str:
     """The beginning of what an error says."""
-    return (str(error).split("\n")[0] or type(error).__name__)[:200]
+    return (str(error).strip().split("\n")[0] or type(error).__name__)[:200]

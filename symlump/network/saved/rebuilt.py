@@ -24,6 +24,7 @@ from symlump.memory import memory_errors
 from symlump.network.network import Network
 from symlump.network.rewrite import rename_nodes
 from symlump.network.saved.architecture import KEY, new_module
+from symlump.network.saved.onnx_file import first_line
 from symlump.network.saved.steps import TYPES, Steps, WrongError, check_module, demand, parse_plan
 from symlump.network.saved.tensors import TensorFile, quote
 from symlump.network.torch_io import from_torch
@@ -131,10 +132,6 @@ def _refused(file: TensorFile, error: Exception) -> FileFormatError:
     return FileFormatError(f"{file.path}: its architecture cannot be read: {error}")
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().split("\n")[0] or type(error).__name__)[:200]
-
-
 def _rebuilt(plan: Any, file: TensorFile) -> tuple[fx.GraphModule, Steps]:
     """The module of steps, with shapes and no numbers yet, and the steps."""
     steps, root = Steps.of(plan), nn.Module()
@@ -166,7 +163,7 @@ def _rebuilt(plan: Any, file: TensorFile) -> tuple[fx.GraphModule, Steps]:
         said = quote((error.text or "").strip())
         raise WrongError(f"a part of a name in {said} is a word of Python") from None
     except Exception as error:  # of torch, which writes the steps as code
-        raise WrongError(f"its steps make no module: {_first_line(error)}") from None
+        raise WrongError(f"its steps make no module: {first_line(error)}") from None
 
 
 def _argument(argument: Any, graph: fx.Graph, seen: dict[str, fx.Node]) -> Any:
@@ -197,7 +194,7 @@ def _new_module(prefix: str, kind: str, options: dict[str, Any], file: TensorFil
         return new_module(kind, options)
     except Exception as error:
         raise WrongError(
-            f"the module {quote(prefix)} cannot be made: {_first_line(error)}"
+            f"the module {quote(prefix)} cannot be made: {first_line(error)}"
         ) from None
 
 
@@ -283,7 +280,7 @@ def _check_size(model: fx.GraphModule, given: Sequence[torch.Tensor]) -> None:
         raise
     except Exception as error:  # whatever torch's functions raise for what does not fit
         raise WrongError(
-            f"the step {quote(counting.step)} does not fit: {_first_line(error)}"
+            f"the step {quote(counting.step)} does not fit: {first_line(error)}"
         ) from None
 
 

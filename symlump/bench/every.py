@@ -52,17 +52,23 @@ class Entry:
     name : str
     quick, whole : tuple of str
         Its arguments for a first impression, and for the figures of the documentation. ``{data}``,
-        ``{networks}``, ``{digits}`` and ``{output}`` stand for folders and files.
+        ``{networks}``, ``{digits}`` and ``{output}`` stand for folders and files. Without quick ones it is no
+        part of a first impression.
+    command : str, optional
+        What is run; by default the command of that name.
     """
 
     name: str
-    quick: tuple[str, ...] = ("--quick",)
+    quick: tuple[str, ...] | None = ("--quick",)
     whole: tuple[str, ...] = ()
+    command: str | None = None
 
     def arguments(self, quick: bool, places: Mapping[str, str | None]) -> tuple[str, ...] | str:
         """The arguments with their files, or why there are none: what has to be given."""
-        filled = []
-        for argument in self.quick if quick else self.whole:
+        chosen, filled = self.quick if quick else self.whole, []
+        if chosen is None:
+            return "no part of --quick"
+        for argument in chosen:
             if argument.startswith("{"):
                 place = places[argument[1:-1]]
                 if place is None:
@@ -78,17 +84,40 @@ _DIGITS = (*_SHARED, "--digits", "{digits}", "--output", "{output}")
 
 _OUTPUT = ("--output", "{output}")
 _FIVE = ("--seeds", "5", *_OUTPUT)
+_PLAIN = "magnitude, global;magnitude, layerwise;Wanda"
+_REFITTED = "magnitude, global, refit;magnitude, layerwise, refit;Wanda, refit"
 #: What the page of the evaluation shows: methods as they are by default, and what they are compared with.
 _SHOWN = (
-    "AFDE;AFDE, sums;AFDE, literature;dependence;truncated SVD;quantized;magnitude, global;"
-    "magnitude, layerwise;Wanda;magnitude, global, refit;magnitude, layerwise, refit;Wanda, refit;"
-    "second order;combined"
+    "AFDE;AFDE, sums;AFDE, literature;dependence;truncated SVD;quantized;"
+    f"{_PLAIN};{_REFITTED};second order;combined"
 ) + (";Torch-Pruning, L2" if find_spec("torch_pruning") else "")
+#: What one option of AFDE after the other makes of it.
+_OPTIONS = (
+    "AFDE;AFDE, sums;AFDE, nothing spent;AFDE, sums, nothing spent;AFDE, by output;AFDE, by output, sums;"
+    "AFDE, diameter;AFDE, closure;AFDE, covariance;AFDE, by layer;AFDE, by layer, sums;AFDE, on both;"
+    f"AFDE, on state;hierarchical;{_PLAIN}"
+)
+
+
+def _evaluation(
+    name: str,
+    quick: tuple[str, ...] | None,
+    activations: str,
+    shares: str,
+    methods: str,
+    *more: str,
+    tuned: bool = False,
+) -> Entry:
+    """Networks on the eight data sets, whose errors a page shows under this name."""
+    what = ("--activations", activations, "--shares", shares, "--methods", methods, *more)
+    kept = () if tuned else ("--no-tuning",)
+    return Entry(name, quick, ("--data", "{data}", *kept, *what, *_OUTPUT), "afde")
+
 
 #: In the order in which they are run: what is quick first.
 ENTRIES = (
     Entry("start"),
-    Entry("hmatrix"),
+    Entry("hmatrix", whole=_OUTPUT),
     Entry("engine"),
     Entry("readers"),
     Entry("growth"),
@@ -114,19 +143,35 @@ ENTRIES = (
     ),
     Entry("anneal"),
     Entry("pinn", ("--quick", *_OUTPUT), ("--seeds", "3", *_OUTPUT)),
-    Entry(
+    _evaluation(
         "afde",
         ("--quick", "--datasets", "reaction,circuit,polymerization,glycolysis", *_OUTPUT),
-        (
-            "--data",
-            "{data}",
-            "--no-tuning",
-            "--shares",
-            "0.95,0.8,0.6,0.4,0.3,0.2,0.1",
-            "--methods",
-            _SHOWN,
-            *_OUTPUT,
-        ),
+        "tanh;relu",
+        "0.95,0.8,0.6,0.4,0.3,0.2,0.1",
+        _SHOWN,
+    ),
+    _evaluation("options", None, "tanh", "0.8,0.6,0.3,0.1", _OPTIONS),
+    _evaluation(
+        "fitted", None, "tanh", "0.5", f"AFDE;AFDE, fitted;dependence;dependence, fitted;{_PLAIN}"
+    ),
+    _evaluation(
+        "tuned", None, "tanh", "0.6,0.3,0.1", f"AFDE;AFDE, sums;dependence;{_PLAIN}", tuned=True
+    ),
+    _evaluation(
+        "polynomial",
+        None,
+        "polynomial:0,1,0.2",
+        "0.8,0.6,0.4,0.2,0.1",
+        f"AFDE;AFDE, sums;dependence;{_PLAIN};{_REFITTED};combined",
+        *("--seeds", "2"),
+    ),
+    _evaluation(
+        "widths",
+        None,
+        "tanh",
+        "0.8,0.6,0.4,0.2,0.1",
+        f"AFDE;AFDE, sums;dependence;{_PLAIN};{_REFITTED}",
+        *("--hidden", "32,32;128,128;48,48,48", "--seeds", "1"),
     ),
 )
 
@@ -161,7 +206,11 @@ def run_every(
     """
     state = folder / _STATE
     known = _known(state)
-    chosen = [entry for entry in entries if not only or entry.name in only]
+    chosen = [
+        entry
+        for entry in entries
+        if (entry.name in only if only else entry.quick is not None or not quick)
+    ]
     runs = []
     for done, entry in enumerate(chosen):
         step(done, entry.name)
@@ -172,7 +221,7 @@ def run_every(
             continue
         run, output = known.get(entry.name), folder / f"{entry.name}.txt"
         if run is None or run.arguments != arguments or not output.is_file():
-            run = _run(entry.name, arguments, output)
+            run = _run(entry, arguments, output)
             if run.state == "done":
                 known[entry.name] = run
                 held = {name: asdict(found) for name, found in known.items()}
@@ -181,9 +230,10 @@ def run_every(
     return runs
 
 
-def _run(name: str, arguments: tuple[str, ...], output: Path) -> Run:
+def _run(entry: Entry, arguments: tuple[str, ...], output: Path) -> Run:
+    name = entry.name
     start, before = time.perf_counter(), _processor()
-    command = [sys.executable, "-m", "symlump", "bench", name, *arguments]
+    command = [sys.executable, "-m", "symlump", "bench", entry.command or name, *arguments]
     ended = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", check=False)
     took = time.perf_counter() - start, _processor() - before
     if ended.returncode:

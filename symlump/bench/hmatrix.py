@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from math import log2
 
 import numpy as np
@@ -135,13 +133,3 @@ def text(rows: Sequence[KernelRow]) -> str:
 def markdown(rows: Sequence[KernelRow]) -> str:
     """The table in Markdown."""
     return markdown_table(HEADER, [_cells(row) for row in rows])
-
-
-def csv_text(rows: Sequence[KernelRow]) -> str:
-    """All rows with full precision."""
-    out = io.StringIO()
-    names = [field.name for field in fields(KernelRow)]
-    writer = csv.DictWriter(out, names, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(asdict(row) for row in rows)
-    return out.getvalue()

@@ -11,6 +11,7 @@ import torch
 import symlump as sl
 from symlump.bench import afde as bench
 from symlump.bench import tasks
+from symlump.bench.compared.runs import errors_of
 from symlump.bench.tables import Summary, TableCell, csv_text, errors, headline, markdown
 from symlump.bench.train import multilayer, tune
 from symlump.cli.main import main
@@ -220,9 +221,14 @@ def test_the_command(tmp_path, monkeypatch, capsys):
     )
     assert "## tanh, hidden widths 8, 2 seeds" in capsys.readouterr().out
     assert {path.name for path in folder.iterdir()} == {
-        "results", "results.csv", "errors.csv", "summary.md",
+        "results", "results.csv", "errors.csv", "tuned.csv", "summary.md",
         "evaluation-tanh-8.png", "evaluation-tanh-8-tuned.png",
     }  # fmt: skip
+    plain, tuned = (
+        errors_of((folder / f"{name}.csv").read_text())[0] for name in ("errors", "tuned")
+    )
+    assert [row | {"mse": None} for row in plain] == [row | {"mse": None} for row in tuned]
+    assert plain != tuned
     assert main([*command, "--no-tuning", "--activations", "relu;tanh", "--methods", "AFDE"]) == 0
     assert "## relu, hidden widths 12-12, 1 seed\n" in capsys.readouterr().out
     for wrong, says in (

@@ -1,6 +1,7 @@
 """All experiments by one command: what is done is kept, what fails is tried again, what lacks files is said."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -23,9 +24,27 @@ def test_entries_are_experiments_with_options_that_parse():
 
     for entry in ENTRIES:
         for quick in (True, False):
+            if quick and entry.quick is None:
+                continue
             parser = argparse.ArgumentParser()
-            known[entry.name].options(parser)
+            known[entry.command or entry.name].options(parser)
             parser.parse_args(entry.arguments(quick, places))
+
+
+def test_every_file_of_rows_of_the_pages_comes_from_an_entry():
+    learn = Path(__file__).resolve().parents[2] / "docs" / "learn"
+    writing = {entry.name for entry in ENTRIES if "--output" in entry.whole}
+    assert {path.stem for path in learn.glob("*.csv")} <= writing
+
+
+def test_what_is_no_part_of_a_first_impression(tmp_path):
+    long = Entry("options", None, command="hmatrix")
+    assert run_every(tmp_path, True, NOWHERE, entries=[long]) == []
+    (run,) = run_every(tmp_path, True, NOWHERE, only=["options"], entries=[long])
+    assert (run.state, run.remark) == ("left out", "no part of --quick")
+    short = Entry("kernels", command="hmatrix")
+    (run,) = run_every(tmp_path, True, NOWHERE, entries=[short])
+    assert run.state == "done" and "points" in (tmp_path / "kernels.txt").read_text()
 
 
 def test_it_resumes(tmp_path):

@@ -9,6 +9,9 @@ import pytest
 from symlump.bench.compared.pages import files_of, old_pictures, write_tables
 from symlump.bench.compared.ranks import mean_ranks
 from symlump.bench.compared.runs import errors_csv, errors_of
+from symlump.bench.hmatrix import KernelRow
+from symlump.bench.kept.rows import csv_of
+from symlump.bench.published.trained import TrainedRow
 from symlump.cli.main import main
 from symlump.errors import FileFormatError
 
@@ -115,6 +118,40 @@ def test_right_has_a_column_for_each_network(tmp_path):
     ]
 
 
+def test_rows_of_networks_of_others_and_of_kernels(tmp_path):
+    kinds = {
+        "trained": csv_of(
+            TrainedRow,
+            [
+                TrainedRow("a", "(as it is)", 1.0, False, 0.99, None),
+                TrainedRow("a", "AFDE", 0.5, False, 0.9, None),
+                TrainedRow("a", "quantized", 0.5, False, 0.95, None),
+                TrainedRow("a", "magnitude", 0.5, False, None, None, "not reached"),
+                TrainedRow("a", "AFDE", 0.5, True, 0.8, None),
+                TrainedRow("a", "Wanda", 0.5, True, 0.8, None),
+                TrainedRow("b", "AFDE", 0.3, False, None, 0.3),
+                TrainedRow("b", "magnitude", 0.3, False, None, 0.2),
+            ],
+        ),
+        "hmatrix": csv_of(KernelRow, [KernelRow(4, 1, 16, 1.0, 0.5, 2.0, 0.0, 0.0, 1.5, 2.5)]),
+    }
+    page = ""
+    for name, text in kinds.items():
+        (tmp_path / f"{name}.csv").write_text(text)
+        page += f"<!-- table {name}.csv {name} -->\n<!-- end -->\n"
+    lines = write_tables(page, tmp_path).splitlines()
+    assert [line for line in lines if line.startswith(("| a", "| b", "| 4"))] == [
+        "| a | (as it is) | 99.00 | 99.00 | 99.00 | 99.00 |",
+        "| a | AFDE | **90.00** | **80.00** |  |  |",
+        "| a | quantized | 95.00 |  |  |  |",
+        "| a | magnitude | – |  |  |  |",
+        "| a | Wanda |  | **80.00** |  |  |",
+        "| b | AFDE |  |  | 0.3 |  |",
+        "| b | magnitude |  |  | **0.2** |  |",
+        "| 4 | 1 | 16 | 1.0 | 0.5 | 2.00 | 0.00e+00 | 0.00e+00 | 1.5 | 2.5 |",
+    ]
+
+
 @pytest.mark.parametrize(
     "mark, says",
     [
@@ -126,6 +163,8 @@ def test_right_has_a_column_for_each_network(tmp_path):
         ("r.csv ranks group=tanh", "say group=…, one of 'relu'"),
         ("r.csv ranks methods=c", "r.csv has no 'c'; there are a, b"),
         ("none.csv ranks", "cannot be read"),
+        ("r.csv trained group=relu", "trained has no option 'group'"),
+        ("r.csv trained", "these are no rows of bench trained"),
     ],
 )
 def test_marks_that_ask_for_what_is_not_there(tmp_path, mark, says):
@@ -152,6 +191,15 @@ def test_on_the_command_line(tmp_path, capsys):
     (tmp_path / "run" / "r.csv").write_text("")
     assert main(["bench", "pages", str(page), "--rows", str(tmp_path / "run")]) == 2
     assert "r.csv twice" in capsys.readouterr().err
+    # What bench afde --output FOLDER wrote is FOLDER.csv.
+    (tmp_path / "all" / "r").mkdir(parents=True)
+    (tmp_path / "all" / "other").mkdir()
+    for name, methods in (("r", "ab"), ("other", "cd")):
+        text = errors_csv(rows(methods), ["activation", "dataset"])
+        (tmp_path / "all" / name / "errors.csv").write_text(text)
+    (tmp_path / "r.csv").unlink()
+    assert main(["bench", "pages", str(page), "--rows", str(tmp_path / "all")]) == 0
+    assert (tmp_path / "r.csv").read_text() == (tmp_path / "all/r/errors.csv").read_text()
 
 
 def test_ranks_are_printed_again(tmp_path, capsys):

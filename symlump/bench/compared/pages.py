@@ -1,10 +1,10 @@
 """Pages whose tables and pictures are those of files of rows beside them: each stands between two marks.
 
 ``<!-- table FILE.csv KIND option=value … -->`` and ``<!-- end -->`` are the marks of a table; kinds are those
-of :mod:`symlump.bench.compared.tables`. Options of all kinds are ``group``, the title of a group of rows where
-a file has several, and ``methods``, or all ``but`` these, separated by semicolons. A picture stands between
-``<!-- picture FILE.csv option=value … -->`` and the same end; a text in the file says of which rows it was
-drawn, and how.
+of :mod:`symlump.bench.compared.tables`. Options of all that show paired runs are ``group``, the title of a
+group of rows where a file has several, and ``methods``, or all ``but`` these, separated by semicolons. A
+picture stands between ``<!-- picture FILE.csv option=value … -->`` and the same end; a text in the file says of
+which rows it was drawn, and how.
 """
 
 from __future__ import annotations
@@ -138,7 +138,7 @@ class _Mark:
         if word == TABLE and kind not in kinds:
             known = did_you_mean(kind, kinds, "choose from ") + ", ".join(kinds)
             raise FileFormatError(f"{whole}: there is no kind {kind!r}{known}")
-        allowed: tuple[str, ...] = ("group",) if kind in OTHERS else _COMMON
+        allowed = OTHERS[kind].options if kind in OTHERS else _COMMON
         if kind in KINDS:
             allowed += KINDS[kind].options
         for name in options:
@@ -161,7 +161,7 @@ class _Mark:
         """The table."""
         try:
             if self.kind in OTHERS:
-                return OTHERS[self.kind](self.read(folder), self.options)
+                return OTHERS[self.kind].make(self.read(folder), self.options)
             rows, methods = self.chosen(folder)
             return KINDS[self.kind].make(rows, methods, self.options)
         except FileFormatError as error:

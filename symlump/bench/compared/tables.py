@@ -169,5 +169,40 @@ def _pinn(text: str, options: Options) -> str:
     return markdown_table(HEADER, groups[options["group"]])
 
 
-#: Kinds of files with rows of their own: from the text and options to a table.
-OTHERS: dict[str, Callable[[str, Options], str]] = {"pinn": _pinn}
+def _trained(text: str, options: Options) -> str:
+    """Networks of others: a line for each network and method, the best of each in bold, rounding left aside."""
+    from symlump.bench.kept.rows import rows_of
+    from symlump.bench.published.trained import HEADER, TrainedRow, table
+
+    return markdown_table(HEADER, table(rows_of(TrainedRow, text, "bench trained"), bold=True))
+
+
+def _hmatrix(text: str, options: Options) -> str:
+    """Kernel matrices: a line for each size."""
+    from symlump.bench.hmatrix import KernelRow, markdown
+    from symlump.bench.kept.rows import rows_of
+
+    return markdown(rows_of(KernelRow, text, "bench hmatrix"))
+
+
+@dataclass(frozen=True)
+class Other:
+    """How a table of a file with rows of its own is made, and which options it takes.
+
+    Parameters
+    ----------
+    make : callable
+        From the text and the options.
+    options : tuple of str
+    """
+
+    make: Callable[[str, Options], str]
+    options: tuple[str, ...] = ()
+
+
+#: Kinds of files with rows of their own.
+OTHERS = {
+    "pinn": Other(_pinn, ("group",)),
+    "trained": Other(_trained),
+    "hmatrix": Other(_hmatrix),
+}

@@ -25,7 +25,8 @@ Train networks on eight data sets (four generated, four public), compress each b
 its parameters, without and with further training, and compare test errors over seeds.
 
 Results are kept in OUTPUT/results as they arrive, so an interrupted run resumes: give the same
-command again. Writes OUTPUT/results.csv, errors.csv, summary.md and, with matplotlib, pictures.
+command again. Writes OUTPUT/results.csv, errors.csv (tuned.csv after further training), summary.md and, with
+matplotlib, pictures.
 
 examples:
   symlump bench afde --quick
@@ -204,7 +205,10 @@ def _write(rows: list[dict[str, Any]], folder: Path) -> None:
     from symlump.files import write_text
 
     write_text(folder / "results.csv", csv_text(rows))
-    write_text(folder / "errors.csv", errors_csv(rows, ("activation", "hidden", "dataset")))
+    keys = ("activation", "hidden", "dataset")
+    write_text(folder / "errors.csv", errors_csv(rows, keys))
+    if any(row.get("mse_tuned") is not None for row in rows):
+        write_text(folder / "tuned.csv", errors_csv(rows, keys, "mse_tuned"))
     write_text(folder / "summary.md", markdown(rows))
     for (activation, hidden), summary in by_architecture(rows).items():
         short = activation.split(":")[0]

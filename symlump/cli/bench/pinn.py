@@ -25,7 +25,8 @@ command again. Writes OUTPUT/pinn.csv.
 
 HMATRIX_DESCRIPTION = """\
 Store the matrix 1/max(|x − y|, h) for points on a line as a hierarchical matrix, within a relative error of
-10⁻³: storage against the dense matrix and one truncated SVD, growth with the number of points, time.
+10⁻³: storage against the dense matrix and one truncated SVD, growth with the number of points, time. With
+--output writes OUTPUT/hmatrix.csv.
 """
 
 
@@ -93,12 +94,15 @@ def run(options: argparse.Namespace) -> Answer:
 def add_hmatrix_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``bench hmatrix``."""
     parser.add_argument("--quick", action="store_true", help="up to 1024 points: seconds")
+    parser.add_argument("--output", metavar="DIR", help="folder for the rows")
     _add_format(parser)
 
 
 def run_hmatrix(options: argparse.Namespace) -> Answer:
     """Run ``bench hmatrix``."""
-    from symlump.bench.hmatrix import csv_text, markdown, measure, text
+    from symlump.bench.hmatrix import KernelRow, markdown, measure, text
+    from symlump.bench.kept.rows import csv_of
+    from symlump.files import make_folder, write_text
 
     sizes = (256, 512, 1024) if options.quick else (512, 1024, 2048, 4096)
     rows = []
@@ -106,7 +110,14 @@ def run_hmatrix(options: argparse.Namespace) -> Answer:
         for done, size in enumerate(sizes):
             step(done, f"{size} points")
             rows.append(measure(size))
-    shown = {"text": text, "csv": csv_text, "markdown": markdown}[options.format]
+    if options.output is not None:
+        write_text(make_folder(options.output) / "hmatrix.csv", csv_of(KernelRow, rows))
+    forms: dict[str, Callable[[Sequence[KernelRow]], str]] = {
+        "text": text,
+        "csv": partial(csv_of, KernelRow),
+        "markdown": markdown,
+    }
+    shown = forms[options.format]
     return Answer(lambda: [asdict(row) for row in rows], lambda: shown(rows).rstrip())
 
 

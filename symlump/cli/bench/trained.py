@@ -15,7 +15,8 @@ accuracy is measured on the second half of a file of digits, whose first half ca
 mean squared error of the outputs on 20 000 standard normal inputs, seed 0 (100 where inputs are large).
 
 Results are kept in OUTPUT as they arrive, so an interrupted run resumes: give the same command
-again. They are not told from those of another version of symlump, which needs a folder of its own.
+again. They are not told from those of another version of symlump, which needs a folder of its own. Writes
+OUTPUT/trained.csv.
 """
 
 
@@ -39,11 +40,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> Answer:
     """Run the experiment."""
-    from symlump.bench.published.trained import HEADER, measure, table
-    from symlump.files import make_folder
+    from symlump.bench.kept.rows import csv_of
+    from symlump.bench.published.trained import HEADER, TrainedRow, measure, table
+    from symlump.files import make_folder, write_text
     from symlump.tables import table_text
 
     cache = None if options.output is None else make_folder(options.output)
     with working("compressing"):
         rows = measure(options.networks, options.digits, options.only, options.method, cache)
+    if cache is not None:
+        write_text(cache / "trained.csv", csv_of(TrainedRow, rows))
     return Answer(lambda: [asdict(row) for row in rows], lambda: table_text(HEADER, table(rows)))

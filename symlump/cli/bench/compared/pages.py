@@ -15,10 +15,10 @@ Write the tables of Markdown pages anew. A table stands between two marks,
   <!-- end -->
 
 and is made of the rows in FILE.csv beside the page, as bench afde, budgets, channels, transformer and recurrent
-write them. Kinds: ranks; means (share=S); against (rivals=plain, or refitted); ratios; right; errors; pinn.
-Every kind takes group=…, where a file has several groups of runs, and methods="A;B", or but="A;B". A picture
-of errors against sizes stands between <!-- picture FILE.csv … --> and <!-- end -->, and is drawn anew where its
-rows are others.
+write them. Kinds: ranks; means (share=S); against (rivals=plain, or refitted); ratios; right; errors. Every one
+takes group=…, where a file has several groups of runs, and methods="A;B", or but="A;B". Rows of bench pinn
+(group=…), trained and hmatrix have kinds of these names. A picture of errors against sizes stands between
+<!-- picture FILE.csv … --> and <!-- end -->, and is drawn anew where its rows are others.
 
 examples:
   symlump bench pages docs/learn/*.md
@@ -32,7 +32,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--rows",
         metavar="DIR",
-        help="first copy the files that the pages name from this folder, or folders in it",
+        help="first copy the files that the pages name from this folder, or folders in it; NAME.csv is also "
+        "NAME/errors.csv",
     )
     parser.add_argument(
         "--check", action="store_true", help="write nothing; the exit code is 1 if a table differs"
@@ -86,9 +87,10 @@ def run(options: argparse.Namespace) -> Answer:
 
 
 def _found(folder: Path, name: str) -> Path | None:
+    """The file of that name, or ``errors.csv`` in a folder of that name, where ``bench afde`` wrote."""
     from symlump.errors import FileFormatError
 
-    found = sorted(folder.rglob(name))
+    found = sorted(folder.rglob(name)) or sorted(folder.rglob(f"{Path(name).stem}/errors.csv"))
     if len(found) > 1:
         raise FileFormatError(f"{folder} has {name} twice: {found[0]} and {found[1]}")
     return found[0] if found else None

@@ -166,6 +166,28 @@ def test_three_lines_of_torch_read_a_rounded_layer(tmp_path, bits):
     )
 
 
+@pytest.mark.parametrize("leaf_size, share", [(4, 0.5), (16, 0.7)])
+def test_three_lines_of_torch_read_a_hierarchical_layer(tmp_path, leaf_size, share):
+    path = tmp_path / "small.safetensors"
+    small = sl.compress(network(), sl.Hierarchical(retain=share, leaf_size=leaf_size))
+    small.write(path, packed=True)
+    torch.save(torch.from_numpy(small.network.layers[1].weight), tmp_path / "expected.pt")
+    snippet = lines("weight, numbers = ", "for a, b, c, d, r in ")
+    assert len([line for line in snippet.split("\n") if not line.startswith(" ")]) == 3
+    run_without_symlump(
+        "import json, torch, safetensors\n"
+        "file = safetensors.safe_open(sys.argv[1], 'pt')\n"
+        "name = '2.weight'\n"
+        "entry = json.loads(file.metadata()['packed'])['tensors'][name]\n"
+        "ranks = {block[4] for block in entry['blocks']}\n"
+        "assert -1 in ranks and max(ranks) > 0, ranks\n"
+        f"{snippet}\n"
+        "assert torch.allclose(weight.float().double(), torch.load(sys.argv[2]), rtol=1e-6)",
+        str(path),
+        str(tmp_path / "expected.pt"),
+    )
+
+
 def test_the_function_of_the_page_reads_every_kind(tmp_path):
     kinds = {"rounded": "4 bits", "sparse": "2 bits", "blocks": "hierarchical, in another order"}
     methods = {name: METHODS[kind] for name, kind in kinds.items()} | {"pruned": sl.Magnitude(0.2)}

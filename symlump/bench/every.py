@@ -114,6 +114,12 @@ def _evaluation(
     return Entry(name, quick, ("--data", "{data}", *kept, *what, *_OUTPUT), "afde")
 
 
+#: What packed files of one network take, and how much of the digits is right.
+_PACKED = (
+    *("--only", "mnist-net_256x2", "--shares", "0.25,0.125,0.1", "--calibration", "1000"),
+    *("--method", "quantized", "--method", "combined, bytes"),
+)
+
 #: In the order in which they are run: what is quick first.
 ENTRIES = (
     Entry("start"),
@@ -136,6 +142,7 @@ ENTRIES = (
         (*_DIGITS, "--only", "mnist-net_256x2", "--method", "AFDE", "--method", "magnitude"),
         _DIGITS,
     ),
+    Entry("packed", None, (*_DIGITS, *_PACKED), "trained"),
     Entry(
         "budgets",
         ("--quick", "--digits", "{digits}", *_OUTPUT),

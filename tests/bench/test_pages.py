@@ -141,13 +141,13 @@ def test_rows_of_networks_of_others_and_of_kernels(tmp_path):
         page += f"<!-- table {name}.csv {name} -->\n<!-- end -->\n"
     lines = write_tables(page, tmp_path).splitlines()
     assert [line for line in lines if line.startswith(("| a", "| b", "| 4"))] == [
-        "| a | (as it is) | 99.00 | 99.00 | 99.00 | 99.00 |",
-        "| a | AFDE | **90.00** | **80.00** |  |  |",
-        "| a | quantized | 95.00 |  |  |  |",
-        "| a | magnitude | – |  |  |  |",
-        "| a | Wanda |  | **80.00** |  |  |",
-        "| b | AFDE |  |  | 0.3 |  |",
-        "| b | magnitude |  |  | **0.2** |  |",
+        "| a | (as it is) | 99.00 | 99.00 | 99.00 |",
+        "| a | AFDE | **90.00** | **80.00** |  |",
+        "| a | quantized | 95.00 |  |  |",
+        "| a | magnitude | – |  |  |",
+        "| a | Wanda |  | **80.00** |  |",
+        "| b | AFDE |  |  | 0.3 |",
+        "| b | magnitude |  |  | **0.2** |",
         "| 4 | 1 | 16 | 1.0 | 0.5 | 2.00 | 0.00e+00 | 0.00e+00 | 1.5 | 2.5 |",
     ]
 

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 import symlump as sl
+from symlump.bench.kept.rows import rows_of
 from symlump.bench.published import trained
+from symlump.bench.published.trained import TrainedRow
 from symlump.cli.main import main
 from symlump.errors import MethodError
 
@@ -70,3 +72,57 @@ def test_what_is_not_there_is_named(files, capsys):
         0.5,
         0.3,
     ]
+
+
+def test_shares_calibration_and_the_file_of_rows(files, tmp_path, capsys):
+    out = tmp_path / "out"
+    options = [
+        "--networks",
+        files[0],
+        "--digits",
+        files[1],
+        "--only",
+        "digits",
+        "--output",
+        str(out),
+    ]
+    options += [
+        "--calibration",
+        "20",
+        "--method",
+        "combined, bytes",
+        "--method",
+        "magnitude, refit",
+    ]
+    options += ["--shares", "0.5,0.125"]
+    assert main(["bench", "trained", *options, "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    rows = rows_of(TrainedRow, (out / "trained.csv").read_text(encoding="utf-8"), "a file")
+    assert [row.method for row in rows] == [row["method"] for row in shown]
+    of_bytes = [row for row in rows if row.method == "combined, bytes"]
+    assert [(row.share, row.data) for row in of_bytes] == [
+        (share, data) for share in (0.5, 0.125) for data in (False, True)
+    ]
+    net = sl.read_onnx(files[0] + "/digits.onnx")
+    with np.load(files[1]) as file:
+        x = file["images"].reshape(60, -1) / 255
+    small = sl.compress(net, sl.Combined(retain=0.125, count="bytes", inputs=x[:20]))
+    path = tmp_path / "small.safetensors"
+    small.write(path, packed=True)
+    (row,) = (row for row in of_bytes if row.data and row.share == 0.125)
+    assert row.packed == path.stat().st_size and row.how == small.reduction.note.split(";")[0]
+    assert row.retained == pytest.approx(small.retained, rel=1e-5)
+    (tmp_path / "page.md").write_text(
+        "<!-- table trained.csv trained -->\n<!-- end -->\n<!-- table trained.csv packed -->\n<!-- end -->\n"
+    )
+    assert main(["bench", "pages", str(tmp_path / "page.md"), "--rows", str(out)]) == 0
+    page = (tmp_path / "page.md").read_text(encoding="utf-8")
+    refitted = sl.compress(net, sl.Magnitude(0.5, refit=True, inputs=x[:20])).network
+    with np.load(files[1]) as file:
+        right = 100 * (refitted(x[30:]).argmax(axis=1) == file["labels"][30:]).mean()
+    line = next(line for line in page.splitlines() if "| magnitude, refit |" in line)
+    assert line.split(" | ")[2].strip("* |") == f"{right:.2f}"
+    assert f"| 12.5 % | digits | combined, bytes, data | {100 * row.accuracy:.2f} |" in page
+    for wrong, said in (("0", "give 1 to 30"), ("31", "give 1 to 30")):
+        assert main(["bench", "trained", *options, "--calibration", wrong]) == 2
+        assert said in capsys.readouterr().err

@@ -172,9 +172,17 @@ def _pinn(text: str, options: Options) -> str:
 def _trained(text: str, options: Options) -> str:
     """Networks of others: a line for each network and method, the best of each in bold, rounding left aside."""
     from symlump.bench.kept.rows import rows_of
-    from symlump.bench.published.trained import HEADER, TrainedRow, table
+    from symlump.bench.published.trained import TrainedRow, table
 
-    return markdown_table(HEADER, table(rows_of(TrainedRow, text, "bench trained"), bold=True))
+    return markdown_table(*table(rows_of(TrainedRow, text, "bench trained"), bold=True))
+
+
+def _packed(text: str, options: Options) -> str:
+    """The same where bytes count, with the sizes of packed files."""
+    from symlump.bench.kept.rows import rows_of
+    from symlump.bench.published.trained import TrainedRow, packed_table
+
+    return markdown_table(*packed_table(rows_of(TrainedRow, text, "bench trained")))
 
 
 def _hmatrix(text: str, options: Options) -> str:
@@ -204,5 +212,6 @@ class Other:
 OTHERS = {
     "pinn": Other(_pinn, ("group",)),
     "trained": Other(_trained),
+    "packed": Other(_packed),
     "hmatrix": Other(_hmatrix),
 }

@@ -18,7 +18,9 @@ from symlump.compression.baselines.quantize import Quantize
 from symlump.compression.baselines.second_order import SecondOrder
 from symlump.compression.baselines.svd import TruncatedSVD
 from symlump.compression.baselines.wanda import Wanda
+from symlump.compression.combined import Combined
 from symlump.compression.compress import compress
+from symlump.compression.compression import Compression
 from symlump.compression.dependences.dependence import Dependence
 from symlump.compression.hierarchical.method import Hierarchical
 from symlump.compression.merging.afde import AFDE
@@ -46,9 +48,17 @@ METHODS: dict[str, Make] = {
     "quantized": lambda share, x: Quantize(retain=share) if x is None else None,
     "truncated SVD": lambda share, x: TruncatedSVD(retain=share) if x is None else None,
     "magnitude": lambda share, x: Magnitude(share) if x is None else None,
+    "magnitude, refit": lambda share, x: Magnitude(share, refit=True, inputs=x),
     "Wanda": lambda share, x: None if x is None else Wanda(share, x),
+    "Wanda, refit": lambda share, x: None if x is None else Wanda(share, x, refit=True),
     "second order": lambda share, x: None if x is None else SecondOrder(share, x),
+    "combined": lambda share, x: Combined(retain=share, inputs=x),
+    "combined, bytes": lambda share, x: Combined(retain=share, inputs=x, count="bytes"),
 }
+#: Methods that are asked for a share of the bytes.
+OF_BYTES = ("quantized", "combined, bytes")
+#: What is kept by default.
+SHARES = (0.5, 0.3)
 
 #: What stands for no method.
 _WHOLE = "(as it is)"
@@ -70,6 +80,12 @@ class TrainedRow:
         Relative mean squared error of the outputs on 20 000 standard normal inputs, elsewhere.
     reason : str
         Why there is no result.
+    retained : float or None
+        Share of the parameters that is left, or of the bytes, as the method counts.
+    how : str
+        What the method says it did.
+    packed : int or None
+        Bytes of the packed file; None where no such file can hold the network.
     """
 
     network: str
@@ -79,6 +95,9 @@ class TrainedRow:
     accuracy: float | None
     error: float | None
     reason: str = ""
+    retained: float | None = None
+    how: str = ""
+    packed: int | None = None
 
 
 def measure(
@@ -87,6 +106,8 @@ def measure(
     names: list[str] | None = None,
     methods: list[str] | None = None,
     cache: Path | None = None,
+    shares: Sequence[float] = SHARES,
+    calibration: int | None = None,
 ) -> list[TrainedRow]:
     """All rows; the first half of the digits calibrates, the second is tested on.
 
@@ -99,6 +120,10 @@ def measure(
     cache : Path, optional
         Folder in which results are kept as they arrive, and looked for. What they depend on besides the files
         and the options, symlump itself, is not told apart.
+    shares : sequence of float
+        To keep.
+    calibration : int, optional
+        So many images of the first half, the first ones; all by default.
 
     Raises
     ------
@@ -108,7 +133,14 @@ def measure(
         If a network or method is not known.
     """
     images, labels = read_digits(digits)
-    inputs = file_digest(Path(digits))
+    half = len(labels) // 2
+    if calibration is not None and not 1 <= calibration <= half:
+        raise MethodError(
+            f"calibration={calibration}: half of the images are {half}; give 1 to {half}"
+        )
+    inputs = {"digits": file_digest(Path(digits))}
+    if calibration is not None:
+        inputs["calibration"] = str(calibration)
     paths = {path.stem: path for path in find_onnx(folder)}
     for what, chosen, known in (("network", names, paths), ("method", methods, METHODS)):
         for name in chosen or ():
@@ -124,21 +156,23 @@ def measure(
             except SymlumpError as error:
                 rows.append(TrainedRow(path.stem, "(not read)", 1.0, False, None, None, str(error)))
                 continue
-            trial = _Trial(network, images, labels)
-            file = {"network": path.stem, "file": file_digest(path), "digits": inputs}
+            trial = _Trial(network, images, labels, calibration or half)
+            file = {"network": path.stem, "file": file_digest(path), **inputs}
             jobs = [
                 Job(_measured, file | {"method": name, "share": share, "data": data}, trial)
-                for name, share, data in _cases(methods, trial.is_digits)
+                for name, share, data in _cases(methods, shares, trial.is_digits)
             ]
             rows += [TrainedRow(**found) for found in run_jobs(jobs, cache)]
     return rows
 
 
-def _cases(methods: list[str] | None, is_digits: bool) -> Iterator[tuple[str, float, bool]]:
+def _cases(
+    methods: list[str] | None, shares: Sequence[float], is_digits: bool
+) -> Iterator[tuple[str, float, bool]]:
     """What is tried on a network: a method at a share, with data or without."""
     yield _WHOLE, 1.0, False
     for name, make in METHODS.items():
-        for share in (0.5, 0.3):
+        for share in shares:
             for data in (False, True) if is_digits else (False,):
                 possible = make(share, np.zeros((1, 1)) if data else None) is not None
                 if possible and name in (methods or METHODS):
@@ -153,10 +187,12 @@ class _Trial:
     network : Network
     images : ndarray, shape (images, pixels)
     labels : ndarray of int, shape (images,)
+    given : int
+        How many images a method may see.
     """
 
-    def __init__(self, network: Network, images: FloatArray, labels: IntArray) -> None:
-        self.network, self._labels = network, labels
+    def __init__(self, network: Network, images: FloatArray, labels: IntArray, given: int) -> None:
+        self.network, self._labels, self._given = network, labels, given
         self.is_digits = int(np.prod(network.inputs[0].size)) == images.shape[1]
         self._x = images if self.is_digits else _normal(network)
         self._half = len(labels) // 2
@@ -164,7 +200,7 @@ class _Trial:
     @property
     def given(self) -> FloatArray:
         """The digits that a method may see."""
-        return self.network.arranged(self._x[: self._half])[0]
+        return self.network.arranged(self._x[: self._given])[0]
 
     def quality(self, small: Network) -> tuple[float | None, float | None]:
         """The accuracy on the other digits, or the relative error."""
@@ -190,16 +226,29 @@ def _measured(description: dict[str, Any], trial: _Trial) -> dict[str, Any]:
     """The row of one method at one share, as plain data."""
     name, share, data = (description[key] for key in ("method", "share", "data"))
     row = TrainedRow(description["network"], name, share, data, None, None)
-    small = trial.network
-    if name != _WHOLE:
-        method = METHODS[name](share, trial.given if data else None)
-        assert method is not None
+    if name == _WHOLE:
+        accuracy, gap = trial.quality(trial.network)
+        return asdict(replace(row, accuracy=accuracy, error=gap))
+    method = METHODS[name](share, trial.given if data else None)
+    assert method is not None
+    try:
+        small = compress(trial.network, method)
+    except SymlumpError as error:
+        return asdict(replace(row, reason=str(error)))
+    accuracy, gap = trial.quality(small.network)
+    how = small.reduction.note.split(";")[0]
+    kept, size = small.retained, _packed_size(small)
+    return asdict(replace(row, accuracy=accuracy, error=gap, retained=kept, how=how, packed=size))
+
+
+def _packed_size(small: Compression) -> int | None:
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "small.safetensors"
         try:
-            small = compress(trial.network, method).network
-        except SymlumpError as error:
-            return asdict(replace(row, reason=str(error)))
-    accuracy, gap = trial.quality(small)
-    return asdict(replace(row, accuracy=accuracy, error=gap))
+            small.write(path, packed=True)
+        except SymlumpError:
+            return None  # a step of it has no name in such a file
+        return path.stat().st_size
 
 
 def _normal(network: Network) -> FloatArray:
@@ -223,27 +272,26 @@ def read_digits(path: str) -> tuple[FloatArray, IntArray]:
     return images.reshape(len(images), -1) / 255.0, labels.astype(np.int64)
 
 
-HEADER = ("network", "method", "50 %, no data", "50 %, data", "30 %, no data", "30 %, data")
+#: Where bytes count every unit may stay, so these are no rivals of the others.
+_ASIDE = (*OF_BYTES, _WHOLE)
+
+Table = tuple[tuple[str, ...], list[tuple[str, ...]]]
 
 
-#: Rounding is no rival: every unit stays.
-_ASIDE = ("quantized", _WHOLE)
-
-
-def table(rows: Sequence[TrainedRow], bold: bool = False) -> list[tuple[str, ...]]:
-    """One line for each network and method: accuracy in per cent, or the relative error.
+def table(rows: Sequence[TrainedRow], bold: bool = False) -> Table:
+    """A header, and a line for each network and method: accuracy in per cent, or the relative error.
 
     Parameters
     ----------
     rows : sequence of TrainedRow
     bold : bool
-        Put the best of each network and column in bold, as Markdown has it; rounding is left aside.
+        Put the best of each network and column in bold, as Markdown has it; what counts bytes is left aside.
 
     Examples
     --------
     >>> rows = [TrainedRow("n", name, 0.5, False, None, e) for name, e in (("a", 0.1), ("b", 0.2))]
     >>> table(rows, bold=True)
-    [('n', 'a', '**0.1**', '', '', ''), ('n', 'b', '0.2', '', '', '')]
+    (('network', 'method', '50 %, no data'), [('n', 'a', '**0.1**'), ('n', 'b', '0.2')])
     """
     best: dict[tuple[str, float, bool], str] = {}
     for row in sorted(rows, key=lambda row: (-(row.accuracy or 0.0), row.error or 0.0)):
@@ -257,8 +305,10 @@ def table(rows: Sequence[TrainedRow], bold: bool = False) -> list[tuple[str, ...
                 f"**{value}**" if value == best.get((row.network, row.share, row.data)) else value
             )
         lines.setdefault((row.network, row.method), {})[row.share, row.data] = value
-    places = [(0.5, False), (0.5, True), (0.3, False), (0.3, True)]
-    return [
+    found = {(row.share, row.data) for row in rows if row.method != _WHOLE}
+    places = sorted(found, key=lambda place: (-place[0], place[1]))
+    sizes = (f"{100 * share:.3g} %, {'data' if data else 'no data'}" for share, data in places)
+    return ("network", "method", *sizes), [
         (*key, *(cells.get(place, cells.get((1.0, False), "")) for place in places))
         for key, cells in lines.items()
     ]
@@ -268,3 +318,28 @@ def _shown(row: TrainedRow) -> str:
     if row.accuracy is not None:
         return f"{100 * row.accuracy:.2f}"
     return "–" if row.error is None else f"{row.error:.2g}"
+
+
+def packed_table(rows: Sequence[TrainedRow]) -> Table:
+    """A header, and a line for each size of digits' networks where bytes count: how large the packed file is.
+
+    Examples
+    --------
+    >>> row = TrainedRow("n", "quantized", 0.25, False, 0.99, None, "", 0.2222, "7 bits", 240768)
+    >>> packed_table([row])[1]
+    [('25 %', 'n', 'quantized', '99.00', '22.2 %', '240 768 bytes', '7 bits')]
+    """
+    lines: list[tuple[str, ...]] = [
+        (
+            f"{100 * row.share:.3g} %",
+            row.network,
+            row.method + (", data" if row.data else ""),
+            _shown(row),
+            "–" if row.retained is None else f"{100 * row.retained:.1f} %",
+            "–" if row.packed is None else f"{row.packed:,} bytes".replace(",", " "),
+            row.how,
+        )
+        for row in sorted(rows, key=lambda row: -row.share)
+        if row.method in OF_BYTES and row.accuracy is not None
+    ]
+    return ("at most", "network", "method", "right, %", "kept", "the packed file", "how"), lines

@@ -17,8 +17,9 @@ Write the tables of Markdown pages anew. A table stands between two marks,
 and is made of the rows in FILE.csv beside the page, as bench afde, budgets, channels, transformer and recurrent
 write them. Kinds: ranks; means (share=S); against (rivals=plain, or refitted); ratios; right; errors. Every one
 takes group=…, where a file has several groups of runs, and methods="A;B", or but="A;B". Rows of bench pinn
-(group=…), trained and hmatrix have kinds of these names. A picture of errors against sizes stands between
-<!-- picture FILE.csv … --> and <!-- end -->, and is drawn anew where its rows are others.
+(group=…), trained and hmatrix have kinds of these names; packed shows those of trained with the bytes of files.
+A picture of errors against sizes stands between <!-- picture FILE.csv … --> and <!-- end -->, and is drawn anew
+where its rows are others.
 
 examples:
   symlump bench pages docs/learn/*.md
@@ -33,7 +34,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--rows",
         metavar="DIR",
         help="first copy the files that the pages name from this folder, or folders in it; NAME.csv is also "
-        "NAME/errors.csv",
+        "NAME/errors.csv and NAME/trained.csv",
     )
     parser.add_argument(
         "--check", action="store_true", help="write nothing; the exit code is 1 if a table differs"
@@ -87,10 +88,12 @@ def run(options: argparse.Namespace) -> Answer:
 
 
 def _found(folder: Path, name: str) -> Path | None:
-    """The file of that name, or ``errors.csv`` in a folder of that name, where ``bench afde`` wrote."""
+    """The file of that name, or what ``bench afde`` or ``trained`` wrote in a folder of that name."""
     from symlump.errors import FileFormatError
 
-    found = sorted(folder.rglob(name)) or sorted(folder.rglob(f"{Path(name).stem}/errors.csv"))
+    stem = Path(name).stem
+    places = (f"{stem}/{name}", name, f"{stem}/errors.csv", f"{stem}/trained.csv")
+    found = next(filter(None, (sorted(folder.rglob(place)) for place in places)), [])
     if len(found) > 1:
         raise FileFormatError(f"{folder} has {name} twice: {found[0]} and {found[1]}")
     return found[0] if found else None

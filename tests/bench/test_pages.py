@@ -103,6 +103,32 @@ def test_only_what_is_between_marks_is_written(tmp_path):
     assert "| b |" in one and "| a | **" not in one
 
 
+def test_behind_says_who_is_first_and_by_how_much(tmp_path):
+    errors = {
+        ("x", 0.5): {"a": [1.0, 2.0, 3.0], "b": [2.0, 1.0, 2.0], "c": [9.0, 9.0, None]},
+        ("x", 0.1): {"a": [1.0, 2.0, 3.0], "b": [1.0, 2.0, 3.0], "c": [9.0, 9.0, 9.0]},
+        ("y", 0.5): {"a": [1.0, 1.0, None], "b": [2.0, 2.0, 2.0], "c": [2.0, 2.0, 2.0]},
+        ("y", 0.1): {"a": [1.0, 1.0, 1.0], "b": [0.5, 2.0, 3.0], "c": [4.0, 4.0, None]},
+        ("z", 0.5): {"a": [1.0, 2.0, 2.0], "b": [1.0, 0.5, 0.5], "c": [9.0, 9.0, 9.0]},
+        ("z", 0.1): {"a": [1.0, 2.0, 2.0], "b": [1.0, 2.0, 2.0], "c": [9.0, 9.0, 9.0]},
+    }
+    table = [
+        {"activation": "relu", "dataset": d, "seed": s, "share": share, "method": m, "mse": mse, "mse_base": 1}
+        for (d, share), found in errors.items() for m, values in found.items() for s, mse in enumerate(values)
+    ]  # fmt: skip
+    (tmp_path / "r.csv").write_text(errors_csv(table, ["activation", "dataset"]))
+    text = write_tables(
+        '<!-- table r.csv behind of=a methods="a;b;c" -->\n<!-- end -->\n', tmp_path
+    )
+    assert text.splitlines()[1:-1] == [
+        "| data set | 50% | 10% |",
+        "|---|---|---|",
+        "| x | b: 20 %, 2 of 3 | first |",
+        "| y | – | first |",
+        "| z | b: 150 %, 2 of 3 * | first |",
+    ]
+
+
 def test_right_has_a_column_for_each_network(tmp_path):
     table = [
         row | {"mse": 10.0 + (row["method"] == "b"), "mse_base": 5.0} for row in rows(shares=(0.5,))
@@ -163,6 +189,7 @@ def test_rows_of_networks_of_others_and_of_kernels(tmp_path):
         ("r.csv ranks group=tanh", "say group=…, one of 'relu'"),
         ("r.csv ranks methods=c", "r.csv has no 'c'; there are a, b"),
         ("none.csv ranks", "cannot be read"),
+        ("r.csv behind of=c", "of=c: say of which method, one of a, b"),
         ("r.csv trained group=relu", "trained has no option 'group'"),
         ("r.csv trained", "these are no rows of bench trained"),
     ],

@@ -75,6 +75,40 @@ def _against(rows: Sequence[Row], methods: Sequence[str], options: Options) -> s
     return markdown_table(("method", *(f"{share:.0%}" for share in summary.shares)), lines)
 
 
+def _behind(rows: Sequence[Row], methods: Sequence[str], options: Options) -> str:
+    """Where another method has a smaller mean error than one: which, by how much, and on how many seeds.
+
+    A star is where that mean is smaller than that of the networks before, too.
+    """
+    own = options.get("of", "")
+    if own not in methods:
+        raise FileFormatError(f"of={own}: say of which method, one of {', '.join(methods)}")
+    shares, lines = shares_of(rows), []
+    for dataset in dict.fromkeys(row["dataset"] for row in rows):
+        lines.append([dataset])
+        for share in shares:
+            found: dict[str, list[float]] = {name: [] for name in methods}
+            before: dict[int, float] = {}
+            for row in rows:
+                if (row["dataset"], row["share"]) == (dataset, share) and row["method"] in found:
+                    found[row["method"]].append(np.inf if row["mse"] is None else row["mse"])
+                    before[row["seed"]] = row["mse_base"]
+            means = {name: float(np.mean(errors)) for name, errors in found.items() if errors}
+            best = min(means, key=lambda name: (means[name], name != own))
+            if own not in means or means[own] == np.inf:
+                lines[-1].append("–")
+            elif best == own:
+                lines[-1].append("first")
+            else:
+                lower = sum(a < b for a, b in zip(found[best], found[own], strict=True))
+                more = 100 * (means[own] / means[best] - 1)
+                star = " *" if means[best] < np.mean(list(before.values())) else ""
+                lines[-1].append(
+                    f"{best}: {more:{'.0f' if more >= 10 else '.2g'}} %, {lower} of {len(found[own])}{star}"
+                )
+    return markdown_table(("data set", *(f"{share:.0%}" for share in shares)), lines)
+
+
 def _ratios(rows: Sequence[Row], methods: Sequence[str], options: Options) -> str:
     """The geometric mean of errors over those of the networks before, and ranks; a column for each size."""
 
@@ -149,6 +183,7 @@ KINDS = {
     "ranks": Kind(_ranks),
     "means": Kind(_means, ("share",)),
     "against": Kind(_against, ("rivals",)),
+    "behind": Kind(_behind, ("of",)),
     "ratios": Kind(_ratios),
     "right": Kind(_right),
     "errors": Kind(_errors),

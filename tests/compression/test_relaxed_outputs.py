@@ -84,6 +84,16 @@ def test_what_merges_and_prunes_at_once_is_told_apart(seed, activation):
     check(explanation, rng.normal(size=(40, 4)))
 
 
+@pytest.mark.parametrize(
+    ("activation", "seed"), [("relu", 233), ("relu", 2174), ("tanh", 1101), ("tanh", 3421)]
+)
+def test_units_that_stand_alone_change_places(activation, seed):
+    """The nearest unit for each of the reduced network, all different, are not always the planted ones."""
+    explanation, planted, _ = merged_and_pruned(seed, activation)
+    for found, units in zip(explanation.unit_maps, planted, strict=True):
+        assert np.array_equal(found, units)
+
+
 @pytest.mark.parametrize("activation", ["tanh", "relu"])
 def test_merging_then_pruning_and_rounding_is_explained(activation):
     rng = np.random.default_rng(3)

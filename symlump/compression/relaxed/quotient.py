@@ -17,9 +17,12 @@ The 2-norm of all changes is the defect δ.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from copy import copy
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TypeAlias
+from operator import is_not
+from typing import TypeAlias, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -33,6 +36,7 @@ from symlump.network.ties import find_ties
 from symlump.ode.exact import FloatArray, IntArray
 
 Marks: TypeAlias = npt.NDArray[np.bool_]
+Kept = TypeVar("Kept")
 
 #: What became of a unit.
 STAYS, ZERO, CONSTANT, UNREAD = range(4)
@@ -121,7 +125,7 @@ class Quotient:
     original, reduced : Network
         As :func:`symlump.compression.relaxed.aligned.align` returns them.
     maps : dict
-        By number of an axis of ``ties``.
+        By number of an axis of ``ties``. One that is in use is replaced, never changed in place.
 
     Examples
     --------
@@ -146,6 +150,9 @@ class Quotient:
             self._axis[units], self._place[units] = number, np.arange(units.size)
         self._layers = {layer.name: layer for layer in reduced.layers}
         self._fixed = self._standing()
+        self._known: dict[
+            str, tuple[list[UnitMap], object]
+        ] = {}  # by the maps that it was made with
 
     def _standing(self) -> IntArray:
         """For each unit that may not merge the unit of the reduced network at its place, else −1."""
@@ -161,6 +168,21 @@ class Quotient:
                     "cannot merge: they are inputs or outputs, or something mixes them"
                 )
             found[own[missing]] = there[missing]
+        return found
+
+    def with_maps(self, maps: dict[int, UnitMap]) -> Quotient:
+        """The same networks with other maps.
+
+        Examples
+        --------
+        >>> net = Network.dense([[[1.0], [2.0]], [[2.0, 3.0]]])
+        >>> Quotient(net, net).with_maps({0: UnitMap.own(2)}).defect
+        0.0
+        """
+        found = copy(self)
+        for cached in ("conditions", "reference", "changes"):
+            found.__dict__.pop(cached, None)
+        found.maps = dict(maps)
         return found
 
     def makers(self, axis: int) -> list[str]:
@@ -215,6 +237,19 @@ class Quotient:
         MethodError
             If the reduced network lacks a channel.
         """
+        return self._kept(f"value {name}", name, lambda: self._reading(name))
+
+    def _kept(self, key: str, name: str, made: Callable[[], Kept]) -> Kept:
+        """What was made with the maps of a value as they are, or what is made now."""
+        axes = np.unique(self._axis[self.ties.units[name]]).tolist()
+        maps = [self.maps[number] for number in axes if number >= 0]
+        before, found = self._known.get(key, ([], None))
+        if found is None or len(before) != len(maps) or any(map(is_not, before, maps)):
+            found = made()
+            self._known[key] = maps, found
+        return cast(Kept, found)
+
+    def _reading(self, name: str) -> MapReading:
         units, positions = self.ties.units[name], self.ties.positions[name]
         others, there = self._other.units[name], self._other.positions[name]
         most = int(max(positions.max(initial=0), there.max(initial=0))) + 1
@@ -266,6 +301,10 @@ class Quotient:
         bias, size : ndarray, shape (units,)
         reading : Reading
         """
+        name = layer.inputs[0]
+        return self._kept(f"layer {layer.name}", name, lambda: self._fold(layer))
+
+    def _fold(self, layer: Affine) -> tuple[FloatArray, FloatArray, FloatArray, MapReading]:
         reading = self.reading(layer.inputs[0])
         weight = layer.weight.reshape(*layer.weight.shape[:2], -1)
         units, _, offsets = weight.shape

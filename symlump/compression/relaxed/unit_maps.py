@@ -11,12 +11,13 @@ some of its weights, or where it is as near to that one as the unit that stands 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import UnionType
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
+from symlump.compression.relaxed.exchanges import Standing
 from symlump.compression.relaxed.quotient import CONSTANT, STAYS, UNREAD, ZERO, Quotient, UnitMap
 from symlump.compression.symmetries.allowed import Allowed, find_allowed
 from symlump.errors import MethodError
@@ -57,7 +58,7 @@ def find_maps(original: Network, reduced: Network) -> Quotient:
     ([1, 0, 1], 0.3536)
     """
     search = _Search(original, reduced)
-    return min(map(search.run, search.ways), key=lambda quotient: quotient.defect)
+    return search.exchanged(min(map(search.run, search.ways), key=lambda quotient: quotient.defect))
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,16 +122,34 @@ class _Search:
         maps.clear()
         for axis in self._axes:
             maps[axis.number] = self._first(axis)
-        best = Quotient(self._network, self._quotient.reduced, maps)
+        return self._swept(self._quotient.with_maps(maps), exchange=False)
+
+    def exchanged(self, best: Quotient) -> Quotient:
+        """The quotient, and units that stand on their places alone asked again as well, in pairs."""
+        return self._swept(best, exchange=True)
+
+    def _swept(self, best: Quotient, exchange: bool) -> Quotient:
+        maps = self._quotient.maps
+        maps.update(best.maps)
         for _ in range(_SWEEPS):
             before = dict(maps)
             for axis in self._axes:
-                maps[axis.number] = self._improved(axis)
-            if all(_equal(before[n], found) for n, found in maps.items()):
+                maps[axis.number] = self._kept_if_equal(axis, exchange)
+            if all(_alike(before[n], found) for n, found in maps.items()):
                 break
-            found = Quotient(self._network, self._quotient.reduced, maps)
-            best = min(best, found, key=lambda quotient: quotient.defect)
+            found = self._quotient.with_maps(maps)
+            if found.defect < best.defect:
+                best = found
+            elif exchange:
+                break
         return best
+
+    def _kept_if_equal(self, axis: _Axis, exchange: bool) -> UnitMap:
+        """The improved map; the one that there is where that says the same, since what it makes is known."""
+        before = self._quotient.maps[axis.number]
+        found = self._improved(axis, exchange)
+        same = _alike(before, found) and np.array_equal(before.before, found.before)
+        return before if same and np.array_equal(before.offset, found.offset) else replace(found)
 
     def _described(self) -> Iterator[_Axis]:
         """The axes, in the order in which they are made."""
@@ -279,56 +298,81 @@ class _Search:
             total += float(np.trace(squares) if len(a) == len(b) else squares.min(axis=0).sum())
         return total
 
-    def _improved(self, axis: _Axis) -> UnitMap:
+    def _improved(self, axis: _Axis, exchange: bool) -> UnitMap:
         """The map with each unit that is left over where it adds least to δ², one after the other.
 
         All other maps stay. Each unit is taken out of its place and put where δ² grows least (up to what
         constants share with weights), so a map that is exact is left as it is.
+
+        Parameters
+        ----------
+        exchange : bool
+            Whether those that stand on their places alone are exchanged too, as they are now; else each unit of
+            the reduced network gets the unit that is nearest to it, all different.
         """
         rows, targets, biases = self._features(axis)
         distances, factors = self._distances(axis, rows, targets)
-        anchors = self._anchored(axis, distances)
+        if exchange:
+            anchors = self._nearest(self._quotient.maps[axis.number].partner, distances)
+        else:
+            anchors = self._anchored(axis, distances)
         found = self._kept(axis, anchors, factors)
         left = np.setdiff1d(np.arange(axis.count), anchors)
-        if not left.size:
+        if not (left.size or exchange):
             return found
-        removed_zero, removed_constant = self._removed(axis)
-        own, wanted, missing = self._missing(axis, found)
+        own, sums, wanted, missing = self._missing(axis, found)
+        after, offset = axis.outward(factors)
         stays = found.kind == STAYS
-        shares = np.bincount(found.partner[stays], found.after[stays] ** 2, axis.width)
+        shares = np.bincount(found.partner[stays], found.after[stays] ** 2, axis.width).astype(
+            float
+        )
+        standing = Standing(found, distances, factors, after, offset, own, wanted, shares)
+        if exchange:
+            before = found.offset.copy()
+            moved = standing.exchange()
+            missing = missing - (found.offset - before)[moved] @ sums[moved]
+            anchors = self._nearest(found.partner, distances)
+            left = np.setdiff1d(np.arange(axis.count), anchors)
+        removed_zero, removed_constant = self._removed(axis)
         near_enough = _AS_NEAR * distances[anchors, np.arange(axis.width)]
         for i in left[np.argsort(-removed_zero[left])]:
-            w, sums = own[i]
+            w = own[i]
             if found.kind[i] == STAYS:
-                wanted[found.partner[i]] = wanted[found.partner[i]] + found.after[i] * w
-                shares[found.partner[i]] -= found.after[i] ** 2
-            missing = missing + sums * found.offset[i]
+                standing.lift(i)
+            missing = missing + sums[i] * found.offset[i]
             near = np.argsort(distances[i])[:_NEAREST]
-            after, offset = axis.outward(factors[i])
             costs: list[tuple[float, int, int, float]] = []
             for j in near:
-                rest, share = wanted[j] - after[j] * w, shares[j] + after[j] ** 2
+                rest, share = wanted[j] - after[i, j] * w, shares[j] + after[i, j] ** 2
                 lost, lacks = float(rest @ rest), float(wanted[j] @ wanted[j])
                 alike = distances[i, j] <= near_enough[j] * factors[i, j] ** 2
                 if lost <= lacks or alike:
                     cost = distances[i, j] + lost / share - lacks / shares[j]
-                    costs.append((cost, STAYS, int(j), offset[j]))
+                    costs.append((cost, STAYS, int(j), offset[i, j]))
             if axis.zero is not None:
-                cost = removed_zero[i] + _change(missing, sums * axis.zero)
+                cost = removed_zero[i] + _change(missing, sums[i] * axis.zero)
                 costs.append((cost, ZERO, -1, axis.zero))
             if axis.constant:
                 value = float(axis.phi(biases[i : i + 1])[0])
-                cost = removed_constant[i] + _change(missing, sums * value)
+                cost = removed_constant[i] + _change(missing, sums[i] * value)
                 costs.append((cost, CONSTANT, -1, value))
             costs.append((float(w @ w), UNREAD, -1, 0.0))
-            _, kind, j, found.offset[i] = min(costs)
-            found.partner[i], found.kind[i] = j, kind
-            found.before[i], found.after[i] = (factors[i, j], after[j]) if j >= 0 else (0.0, 0.0)
+            _, kind, j, value = min(costs)
             if kind == STAYS:
-                wanted[j] = wanted[j] - found.after[i] * w
-                shares[j] += found.after[i] ** 2
-            missing = missing - sums * found.offset[i]
+                standing.put(i, j)
+            else:
+                found.partner[i], found.kind[i], found.offset[i] = -1, kind, value
+                found.before[i] = found.after[i] = 0.0
+            missing = missing - sums[i] * found.offset[i]
         return found
+
+    @staticmethod
+    def _nearest(partner: IntArray, distances: FloatArray) -> IntArray:
+        """For each unit of the reduced network the nearest one that stands on it."""
+        inside = np.full_like(distances, np.inf)
+        units = np.flatnonzero(partner >= 0)
+        inside[units, partner[units]] = distances[units, partner[units]]
+        return np.asarray(inside.argmin(axis=0))
 
     def _removed(self, axis: _Axis) -> tuple[FloatArray, FloatArray]:
         """What each unit adds to δ² as the zero unit, and as a constant one, which reads constant units on."""
@@ -358,14 +402,14 @@ class _Search:
 
     def _missing(
         self, axis: _Axis, found: UnitMap
-    ) -> tuple[list[tuple[FloatArray, FloatArray]], list[FloatArray], FloatArray]:
+    ) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
         """What the readers read of each unit; what the map leaves of what they read of it here.
 
         Returns
         -------
-        own : list of (ndarray, ndarray)
-            For each unit its weights in all readers, and their sums over positions, as a bias takes them up.
-        wanted : list of ndarray
+        own, sums : ndarray
+            For each unit its weights in all readers; and their sums over positions, as a bias takes them up.
+        wanted : ndarray
             For each unit of the reduced network its weights there, without those of the units that stand on it.
         missing : ndarray
             The same for the biases of the readers.
@@ -392,7 +436,7 @@ class _Search:
         own, total, goal = np.hstack(columns), np.hstack(sums), np.hstack(wanted)
         stays = np.flatnonzero(found.kind == STAYS)
         np.subtract.at(goal, found.partner[stays], found.after[stays, None] * own[stays])
-        return list(zip(own, total, strict=True)), list(goal), np.concatenate(missing)
+        return own, total, goal, np.concatenate(missing)
 
 
 def _change(missing: FloatArray, taken: FloatArray) -> float:
@@ -404,5 +448,5 @@ def _only(nodes: Sequence[Node], kinds: type | UnionType) -> bool:
     return all(isinstance(node, kinds) for node in nodes)
 
 
-def _equal(one: UnitMap, two: UnitMap) -> bool:
+def _alike(one: UnitMap, two: UnitMap) -> bool:
     return np.array_equal(one.partner, two.partner) and np.array_equal(one.kind, two.kind)

@@ -9,6 +9,7 @@ from itertools import product
 from math import inf
 
 import numpy as np
+import numpy.typing as npt
 
 from symlump.compression.baselines.magnitude import Magnitude
 from symlump.compression.baselines.quantize import Quantize, stored_numbers
@@ -38,8 +39,9 @@ _BITS = (4, 6, 8)
 _SHARES = (0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.15, 0.1, 0.07, 0.05)
 #: Changes of outputs up to here are none.
 _ROUNDING = 1e-12
-#: Of samples that are given, one in so many decides between results that were fitted on the others.
-_EVERY = 4
+#: Of samples that are given, one in so many decides between results that were fitted on the others. Which
+#: ones is drawn: samples may come in an order, and every fourth of a Sobol sequence fills a corner of the box.
+_ONE_IN = 4
 #: Fewer samples are all used for both.
 _FEW = 64
 
@@ -311,7 +313,14 @@ class CombinedPlan(NetworkPlan):
         samples = samples_of(self._inputs, self.network, all_given=True)
         if len(samples[0]) < _FEW:
             return samples, samples
-        return samples, tuple(x[_EVERY - 1 :: _EVERY] for x in samples)
+        return samples, tuple(x[self._decide(len(x))] for x in samples)
+
+    @staticmethod
+    def _decide(count: int) -> npt.NDArray[np.bool_]:
+        """Which of so many samples decide."""
+        chosen = np.zeros(count, dtype=bool)
+        chosen[np.random.default_rng(0).permutation(count)[: count // _ONE_IN]] = True
+        return chosen
 
     @property
     def _apart(self) -> bool:
@@ -326,7 +335,7 @@ class CombinedPlan(NetworkPlan):
             if self._has_samples:
                 every = self._samples[0]
                 if deciding:
-                    rest = np.arange(len(every[0])) % _EVERY != _EVERY - 1
+                    rest = ~self._decide(len(every[0]))
                     every = tuple(x[rest] for x in every)
                 given = every[0] if len(every) == 1 else every
             self._kits[deciding] = _Kit(self.network, given)

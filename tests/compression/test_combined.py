@@ -5,6 +5,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import qmc
 from torch import nn
 
 import symlump as sl
@@ -59,6 +60,19 @@ def test_samples_that_decide_are_not_fitted_on():
     assert result.eps > 0.7 * change(net, result.network, fresh)
     alone = sl.compress(net, sl.Magnitude(0.8, refit=True, inputs=x)).network
     assert change(net, alone, x) < 0.4 * change(net, alone, fresh)
+
+
+def test_samples_may_come_in_an_order():
+    """Every fourth point of a Sobol sequence lies in a corner; fits on the others are far off there."""
+    x = qmc.scale(qmc.Sobol(2, seed=0).random_base2(7), (-3, -3), (3, 3))
+    assert np.ptp(x[3::4], axis=0).max() < 0.5 * np.ptp(x, axis=0).min()
+    rng = np.random.default_rng(1)
+    net = sl.Network.dense([rng.standard_normal(s) for s in [(32, 2), (32, 32), (1, 32)]])
+    ordered, mixed = (
+        sl.compress(net, sl.Combined(retain=0.3, inputs=samples)).eps
+        for samples in (x, rng.permutation(x))
+    )
+    assert ordered < 2 * mixed
 
 
 def test_a_tolerance_is_kept_on_new_inputs():

@@ -8,8 +8,9 @@ that these make, and those that they read, number by number.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -105,6 +106,42 @@ class Ties:
 
     def parameters(self, network: Network, groups: IntArray) -> int:
         """Number of weights and biases with so many units."""
+        return self._parameters(network, lambda name: _how_many(self.channels(name, groups)))
+
+    def parameters_left(self, network: Network, left: Sequence[int]) -> int | None:
+        """Number of weights and biases where each axis has so many groups; None where it depends on which.
+
+        Examples
+        --------
+        >>> net = Network.dense([np.ones((4, 7)), np.ones((2, 4))])
+        >>> find_ties(net).parameters_left(net, [3])
+        27
+        """
+        if self._whole is None:
+            return None
+        whole = {name: held if axis < 0 else left[axis] for name, (axis, held) in self._whole.items()}
+        return self._parameters(network, whole.__getitem__)
+
+    @cached_property
+    def _whole(self) -> dict[str, tuple[int, int]] | None:
+        """For each value the axis that its channels are, or −1 and how many it has; None if some are mixed."""
+        axis = np.full(self.count, -1)
+        for number, units in enumerate(self.axes):
+            axis[units] = number
+        found: dict[str, tuple[int, int]] = {}
+        for name, units in self.units.items():
+            own = axis[units]
+            number = int(own.max(initial=-1))
+            if number < 0:
+                found[name] = -1, _how_many(self.channels(name, np.arange(self.count)))
+            elif np.array_equal(units, self.axes[number]) and not self.positions[name].any():
+                found[name] = number, units.size
+            else:
+                return None
+        return found
+
+    def _parameters(self, network: Network, how_many: Callable[[str], int]) -> int:
+        """Number of weights and biases if values have so many different channels."""
         width: dict[str, int] = {}
         total = network.other_parameters
         held: set[str] = set()
@@ -113,11 +150,11 @@ class Ties:
             before = width[node.inputs[0]] if node.inputs else 0
             match node:
                 case Affine() | Combine() | Select() | Attention():
-                    width[node.name] = _how_many(self.channels(node.name, groups))
+                    width[node.name] = how_many(node.name)
                 case _ if passes_units(node) or isinstance(node, ByPlace):
                     width[node.name] = before
                 case Rearrange() if node.name in self.rearranged:
-                    width[node.name] = _how_many(self.channels(node.name, groups))
+                    width[node.name] = how_many(node.name)
                 case Concatenate():
                     width[node.name] = sum(width[name] for name in node.inputs)
                 case Flatten():
@@ -175,7 +212,8 @@ class _Finder:
     def __init__(self, network: Network) -> None:
         self._network = network
         self._count = 0
-        self._owner: list[str] = []  # of each unit, before any are tied
+        self._makers: list[str] = []  # what makes units, and how many, before any are tied
+        self._made_by: list[int] = []
         self._pairs: list[tuple[IntArray, IntArray]] = []
         self._fixed: list[IntArray] = []
         self._units: dict[str, IntArray] = {}
@@ -202,8 +240,7 @@ class _Finder:
     def _made(self, node: Node, fixed: bool) -> tuple[IntArray, IntArray]:
         shape = self._network.shapes[node.name]
         own = np.arange(self._count, self._count + (shape[0] if shape else 1))
-        self._count += own.size
-        self._owner += [node.name] * own.size
+        self._count_made(node, own.size)
         if fixed:
             self._fixed.append(own)
         return own, np.zeros_like(own)
@@ -213,9 +250,13 @@ class _Finder:
         units, positions = np.empty((2, parts.size), dtype=np.int64)
         units[parts] = self._count + np.arange(len(parts))[:, None]
         positions[parts] = np.arange(parts.shape[1])
-        self._count += len(parts)
-        self._owner += [node.name] * len(parts)
+        self._count_made(node, len(parts))
         return units, positions
+
+    def _count_made(self, node: Node, units: int) -> None:
+        self._count += units
+        self._makers.append(node.name)
+        self._made_by.append(units)
 
     def _pass(self, node: Node) -> tuple[IntArray, IntArray]:
         given = [(self._units[name], self._positions[name]) for name in node.inputs]
@@ -278,27 +319,40 @@ class _Finder:
         self._fixed += [units for units, _ in given]
         return self._made(node, fixed=True)
 
-    def _components(
-        self, first: IntArray, second: IntArray
-    ) -> tuple[int, IntArray, list[list[str]]]:
-        """What is one unit if these pairs are: how many there are, which each is, and the makers of each."""
+    def _components(self, first: IntArray, second: IntArray) -> tuple[int, IntArray]:
+        """What is one unit if these pairs are: how many there are, and which each is."""
+        if not first.size:
+            return self._count, np.arange(self._count)
         links = coo_array((np.ones(first.size), (first, second)), shape=(self._count, self._count))
         count, unit = connected_components(links, directed=False)
-        members: list[list[str]] = [[] for _ in range(count)]
-        for number, name in zip(unit.tolist(), self._owner, strict=True):
-            members[number].append(name)
-        return count, unit, members
+        return count, unit
+
+    def _kinds(self, unit: IntArray) -> tuple[IntArray, list[tuple[str, ...]]]:
+        """For each tied unit the number of what makes it, in order, and what these numbers stand for."""
+        owner = np.repeat(np.arange(len(self._makers)), self._made_by)
+        order = np.argsort(unit, kind="stable")
+        sizes = np.bincount(unit)
+        begins = np.cumsum(sizes) - sizes
+        kinds = owner[order[begins]]
+        makers: dict[tuple[str, ...], int] = {(name,): i for i, name in enumerate(self._makers)}
+        for number in np.flatnonzero(sizes > 1).tolist():
+            own = owner[order[begins[number] : begins[number] + sizes[number]]]
+            names = tuple(self._makers[i] for i in own.tolist())
+            kinds[number] = makers.setdefault(names, len(makers))
+        return kinds, list(makers)
 
     def _found(self) -> Ties:
         first = np.concatenate([np.empty(0, dtype=np.int64), *(a for a, _ in self._pairs)])
         second = np.concatenate([np.empty(0, dtype=np.int64), *(b for _, b in self._pairs)])
-        components, unit, members = self._components(first, second)
+        components, unit = self._components(first, second)
+        kinds, makers = self._kinds(unit)
         # Two units of one layer that meet, as where a rotary position turns its halves, are two all the same.
-        twice = [len(names) > 1 and len(set(names)) < len(names) for names in members]
-        met = np.array(twice, dtype=bool)[unit]
+        twice = np.array([len(set(names)) < len(names) for names in makers], dtype=bool)
+        met = twice[kinds][unit]
         if met.any():
             self._fixed.append(np.flatnonzero(met))
-            components, unit, members = self._components(first[~met[first]], second[~met[first]])
+            components, unit = self._components(first[~met[first]], second[~met[first]])
+            kinds, makers = self._kinds(unit)
         fixed: npt.NDArray[np.bool_] = np.zeros(components, dtype=bool)
         for units in self._fixed:
             fixed[unit[units]] = True
@@ -306,11 +360,19 @@ class _Finder:
         for name, units, heads in self._heads:  # only units of one head are mixed alike
             for number, head in zip(unit[units].tolist(), heads.tolist(), strict=True):
                 read.setdefault(number, set()).add((name, head))
-        groups: dict[tuple[tuple[str, ...], frozenset[tuple[str, int]]], list[int]] = {}
-        for number in np.flatnonzero(~fixed).tolist():
-            key = tuple(members[number]), frozenset(read.get(number, ()))
-            groups.setdefault(key, []).append(number)
-        axes = {names: np.array(units) for names, units in groups.items() if len(units) > 1}
+        keys = [(names, frozenset[tuple[str, int]]()) for names in makers]
+        alike = {key: number for number, key in enumerate(keys)}
+        for number, heads_of in read.items():
+            key = makers[kinds[number]], frozenset(heads_of)
+            kinds[number] = alike.setdefault(key, len(alike))
+        keys = list(alike)
+        free = np.flatnonzero(~fixed)
+        found, begin = np.unique(kinds[free], return_index=True)
+        axes = {
+            keys[kind]: units
+            for kind in found[np.argsort(begin)].tolist()
+            if (units := free[kinds[free] == kind]).size > 1
+        }
         owners = {name: np.asarray(unit[own], dtype=np.int64) for name, own in self._units.items()}
         makers = tuple(names for names, _ in axes)
         rearranged = frozenset(self._rearranged)

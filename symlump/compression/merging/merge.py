@@ -171,17 +171,18 @@ class Merging:
         return sum(self._left(eps)) - sum(self._within(eps))
 
     def _grouped(self, left: list[int]) -> IntArray:
-        """The group of each unit, where each axis has so many.
+        """The group of each unit, where each axis has so many."""
+        return regroup(
+            self.ties,
+            {i: cut_to(self.trees[i], count) for i, count in enumerate(self._level(left))},
+        )
 
-        The heads of an attention keep as many units as the one that keeps most.
-        """
+    def _level(self, left: list[int]) -> list[int]:
+        """How many groups each axis has where heads of an attention keep as many as the one that keeps most."""
         most: dict[int, int] = {}
         for level, count in zip(self.ties.level, left, strict=True):
             most[level] = max(most.get(level, 0), count)
-        return regroup(
-            self.ties,
-            {i: cut_to(tree, most[self.ties.level[i]]) for i, tree in enumerate(self.trees)},
-        )
+        return [most[level] for level in self.ties.level]
 
     def _within(self, eps: float) -> list[int]:
         """How many groups of each axis a tolerance leaves; no fewer than the floor."""
@@ -217,7 +218,8 @@ class Merging:
         return left
 
     def _size(self, left: list[int]) -> int:
-        return self.ties.parameters(self.network, self._grouped(left))
+        size = self.ties.parameters_left(self.network, self._level(left))
+        return self.ties.parameters(self.network, self._grouped(left)) if size is None else size
 
     def with_floor(self, floor: float = FLOOR) -> Merging:
         """The merges, where every axis keeps a share of its units."""
@@ -256,7 +258,7 @@ class Merging:
 
     def parameters(self, eps: float) -> int:
         """Number of weights and biases at a tolerance."""
-        return self.ties.parameters(self.network, self.groups(eps))
+        return self._size(self._left(eps))
 
     def tolerance(self, target: int, also: float = inf) -> float:
         """The smallest tolerance that leaves at most ``target`` parameters.

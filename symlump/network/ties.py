@@ -119,7 +119,9 @@ class Ties:
         """
         if self._whole is None:
             return None
-        whole = {name: held if axis < 0 else left[axis] for name, (axis, held) in self._whole.items()}
+        whole = {
+            name: held if axis < 0 else left[axis] for name, (axis, held) in self._whole.items()
+        }
         return self._parameters(network, whole.__getitem__)
 
     @cached_property

@@ -5,10 +5,12 @@ import tracemalloc
 import numpy as np
 import pytest
 import torch
+from scipy import stats
 from torch.nn import functional
 
 import symlump as sl
 from symlump.compression.merging import values as held
+from symlump.compression.merging.effect import read_effects
 from symlump.compression.merging.merge import Merging
 from symlump.compression.merging.values import SampledValues
 from symlump.compression.merging.ward import squares_from
@@ -18,6 +20,7 @@ from symlump.network import evaluate as evaluation
 from symlump.network.activations.table import activation
 from symlump.network.evaluate import evaluate
 from symlump.network.nodes import Affine, Apply, Flatten, Input
+from symlump.network.ties import find_ties, regroup
 
 
 def convolutional(width=12, size=16, seed=0):
@@ -216,3 +219,58 @@ def test_values_of_wide_networks_are_kept_if_they_are_small(monkeypatch, dtype, 
     monkeypatch.setattr(held, "_REMEMBERED", 2 * 4 * numbers)
     (merging,) = Merging.of(net, Normal(), Linkage.VARIANCE)
     assert (merging.memory is not None) == keeps
+
+
+@pytest.mark.parametrize("count", [4096, 4095])
+def test_normal_numbers_in_single_precision(count):
+    """As many of each size as a normal distribution has, and none like its neighbours."""
+    x = Normal().sample(count, 65, 1, np.float32)
+    assert x.dtype == np.float32 and x.shape == (count, 65)
+    assert stats.kstest(x.ravel(), "norm").pvalue > 1e-3
+    assert abs(float(np.mean(np.float64(x) ** 4)) - 3) < 0.1
+    covariance = np.cov(np.float64(x).T)
+    assert np.abs(covariance - np.eye(65)).max() < 6 / np.sqrt(count)
+    y = Normal(np.full(65, 2.0), 4 * np.eye(65)).sample(count, 65, 1, np.float32)
+    np.testing.assert_allclose(y, 2 + 2 * x, rtol=1e-5, atol=1e-5)
+
+
+def test_effects_of_the_last_units_are_exact_in_wide_networks():
+    """Signs are orthogonal, so the mean over samples is the sum over outputs."""
+    net = wide("float64")
+    x = np.random.default_rng(9).normal(size=(512, 6))
+    found = read_effects(net, [x])
+    last = net.layers[-1].weight
+    (name,) = (layer.inputs[0] for layer in net.layers[-1:])
+    expected = (last**2).sum(axis=0) / net(x).var(axis=0).sum()
+    np.testing.assert_allclose(found[name], expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_first_fits_are_as_those_that_remember(monkeypatch, dtype):
+    net = wide(dtype)
+    (merging,) = Merging.of(net, Normal(), Linkage.VARIANCE)
+    groups = [
+        merging.groups(merging.tolerance(int(share * net.parameters))) for share in (0.6, 0.4)
+    ]
+    first = [merging.merge(own, True).network for own in groups]
+    assert not merging.memory.groups
+    later = [merging.merge(own, True).network for own in groups]
+    assert merging.memory.groups
+    x = np.random.default_rng(10).normal(size=(300, 6))
+    for one, other in zip(first, later, strict=True):
+        assert np.abs(one(x) - net(x)).max() > 1e-3
+        np.testing.assert_allclose(
+            one(x), other(x), rtol=0, atol=2e-5 if dtype == "float32" else 1e-9
+        )
+
+
+def test_sizes_are_counted_as_those_of_groups():
+    net, generator = wide("float64"), np.random.default_rng(11)
+    ties = find_ties(net)
+    for _ in range(5):
+        labels = {
+            axis: generator.integers(40, size=units.size) for axis, units in enumerate(ties.axes)
+        }
+        left = [np.unique(own).size for own in labels.values()]
+        assert ties.parameters_left(net, left) == ties.parameters(net, regroup(ties, labels))
+    assert find_ties(convolutional()).parameters_left(convolutional(), [5, 5]) is None

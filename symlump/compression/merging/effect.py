@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from math import prod
 
 import numpy as np
+from scipy.linalg import hadamard
 
 from symlump.compression.merging.values import columns, in_single, is_wide, to_single
 from symlump.network.equations.network_ode import NetworkODE
@@ -84,12 +85,13 @@ def read_effects(
 
     The derivative is by what the layers read (a sum that reads the value too does not count), its squares are
     added up over a grid. The sum over outputs is replaced by one combination with random signs per sample,
-    which has the same mean: one backward pass suffices.
+    which has the same mean: one backward pass suffices. In a wide network the signs of many samples are
+    orthogonal, so that where derivatives hardly vary the mean over these samples is the sum itself.
 
     Parameters
     ----------
     samples : sequence of ndarray, each of shape (samples, …)
-        Of each input. In a wide network only the first 1024 are used: these are means, and need no more.
+        Of each input. In a wide network only the first 512 are used: these are means, and need no more.
     known : mapping of str to ndarray, optional
         Values on these samples that are known, by name.
 
@@ -111,7 +113,8 @@ def read_effects(
     largest = max((prod(s) for s in network.shapes.values() if prod(s[1:]) > 1), default=0)
     chunk = int(np.clip(_MOST // largest, 8, 1024)) if largest else 1024
     widest = max(layer.units for layer in network.layers)
-    used = 1024 if is_wide(network) else max(1024, _MOST // widest)
+    wide = is_wide(network)
+    used = _SAMPLES if wide else max(1024, _MOST // widest)
     if in_single(network):
         network = to_single(network)
         samples = [x[:used].astype(np.float32, copy=False) for x in samples]
@@ -122,7 +125,7 @@ def read_effects(
         seen = {name: value[some] for name, value in (known or {}).items()}
         values = forward(network, [x[some] for x in samples], seen)
         outputs.append(flat_outputs(values, network))
-        signs = random_signs(generator, outputs[-1])
+        signs = (orthogonal_signs if wide else random_signs)(generator, outputs[-1])
         for name, part in read_gradients(network, values, signs, read).items():
             flat = columns(part)
             effects[name] += np.einsum("ij,ij->j", flat, flat)
@@ -223,6 +226,26 @@ def random_signs(generator: np.random.Generator, like: FloatArray) -> FloatArray
     signs *= 2
     signs -= 1
     return signs
+
+
+def orthogonal_signs(generator: np.random.Generator, like: FloatArray) -> FloatArray:
+    """Random −1 and 1, with orthogonal columns over each power of two of rows that is no less than they are.
+
+    Examples
+    --------
+    >>> signs = orthogonal_signs(np.random.default_rng(0), np.ones((8, 3)))
+    >>> (signs[:4].T @ signs[:4]).tolist()
+    [[4.0, 0.0, 0.0], [0.0, 4.0, 0.0], [0.0, 0.0, 4.0]]
+    """
+    rows, columns = like.shape
+    block = 1 << max(0, columns - 1).bit_length()
+    if block > rows:
+        return random_signs(generator, like)
+    blocks = -(-rows // block)
+    signs = hadamard(block, like.dtype)[:, :columns] * random_signs(
+        generator, np.empty((blocks, 1, columns), like.dtype)
+    )
+    return np.asarray(signs.reshape(-1, columns)[:rows])
 
 
 def outputs_on(network: Network, samples: Sequence[FloatArray]) -> FloatArray:

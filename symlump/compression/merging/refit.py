@@ -31,6 +31,8 @@ from symlump.ode.exact import FloatArray, IntArray
 
 #: Ridge of the refit, relative to the mean square of the merged units' outputs.
 _RIDGE = 1e-6
+#: From one tolerance to the next, units are remembered after so many fits.
+_FEW_FITS = 2
 #: So many columns are solved for at once.
 _TOGETHER = 512
 
@@ -67,6 +69,8 @@ class MergedWeights:
     ) -> None:
         self._network, self._ties, self._groups, self._effects = network, ties, groups, effects
         self._values, self._memory = values, memory
+        if memory is not None:
+            memory.fits += 1
         self._old = None if values is None else ValueWalk(network, values, memory)
         self._new: dict[str, FloatArray] = {}
         self._changed: dict[str, bool] = {}
@@ -140,12 +144,14 @@ class MergedWeights:
         """What is known of a value's units from other tolerances.
 
         Only where the layer that makes them reads nothing that changed: then they are the means of the original
-        units that they stand for.
+        units that they stand for. To know that of all units takes more than a few fits do.
         """
         if name not in self._found:
             maker = self._maker(name)
             known = None
-            if self._memory is not None and maker is not None and self._old is not None:
+            many = self._memory is not None and self._memory.fits > _FEW_FITS
+            if many and maker is not None and self._old is not None:
+                assert self._memory is not None
                 unit = self._blocks(maker.name).labels
                 if name not in self._memory.groups:
                     covariance = self._memory.covariances.get(name)
@@ -279,7 +285,13 @@ class MergedWeights:
                 h = _by_position(value, count, inside, rows)
                 wanted = _by_position(before, units, inside, rows)
                 wanted = wanted if read is None else wanted @ read.T
-                found = self._fit(h, wanted, sums, with_constant)
+                if on_grid or read is not None or self._maker(name) is None:
+                    found = self._fit(h, wanted, sums, with_constant)
+                else:  # units that are alone are as they were
+                    moved = np.flatnonzero(np.bincount(unit)[unit] > 1)
+                    matrix, shift = self._fit(h, wanted[:, moved], sums[moved], with_constant)
+                    found = sums.toarray(), np.zeros(units)
+                    found[0][moved], found[1][moved] = matrix, shift
             fit, constant = found
             if read is not None:
                 return np.ascontiguousarray(fit[:, :, None]), (

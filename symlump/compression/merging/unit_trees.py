@@ -17,6 +17,8 @@ from symlump.ode.exact import FloatArray
 
 #: Distances of units with so many values in all are found from their second moments.
 _MANY = 1 << 16
+#: Those of pairs that are nearer than this share of their squares are found from the values themselves.
+_NEAR, _NEAR_SINGLE = 1e-6, 1e-3
 
 
 def unit_trees(
@@ -84,10 +86,15 @@ def _squares(
 ) -> tuple[FloatArray, float]:
     """All mean squares of differences of units, and that of a unit, from one matrix of second moments."""
     means = moments.mean(h)
-    covariance, _ = moments.products(h, h[:, :0], (means, means[:0]))
-    if memory is not None and h is memory.values.get(name):
-        memory.covariances[name] = covariance  # which fits ask for, too
-    squares = squares_from(covariance, means, lambda i, j: (h[:, i] - h[:, j]).T, len(h))
+    if h.dtype == np.float32:
+        gap = h - means.astype(np.float32)
+        covariance = (gap.T @ gap).astype(np.float64) / len(h)
+    else:
+        covariance, _ = moments.products(h, h[:, :0], (means, means[:0]))
+        if memory is not None and h is memory.values.get(name):
+            memory.covariances[name] = covariance  # which fits ask for, too
+    near = _NEAR_SINGLE if h.dtype == np.float32 else _NEAR
+    squares = squares_from(covariance, means, lambda i, j: (h[:, i] - h[:, j]).T, len(h), near)
     return squares, float(np.mean(np.diag(covariance) + means**2)) or 1.0
 
 

@@ -131,26 +131,25 @@ def analysed_values(
 ) -> tuple[Values, tuple[FloatArray, ...]]:
     """Values and samples as from :func:`values_of`, in the precision in which the network is analysed.
 
-    In wide networks no more are drawn than :func:`values_to_fit` keeps.
+    For wide networks no more are drawn than :func:`values_to_fit` keeps, and in single precision.
 
     Raises
     ------
     MethodError
         If the inputs do not fit the network.
     """
-    count = None
-    if is_wide(network):
-        count = min(sample_count(network), _fitted_count(_widest(network), per_unit))
-    single = in_single(network)
-    dtype = np.float32 if single else np.float64
-    values, samples = values_of(network, inputs, seed, count, dtype)
-    if isinstance(values, SampledValues) and single:
-        samples = tuple(_in_single(x) for x in values.samples)
+    if not is_wide(network):
+        return values_of(network, inputs, seed)
+    count = min(sample_count(network), _fitted_count(_widest(network), per_unit))
+    values, samples = values_of(network, inputs, seed, count, np.float32)
+    if isinstance(values, SampledValues):
+        dtype = np.float32 if in_single(network) else np.float64
+        samples = tuple(x.astype(dtype, copy=False) for x in values.samples)
         values = SampledValues(samples)
     return values, samples
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Memory:
     """What fits of one network share, from one tolerance to the next.
 
@@ -164,12 +163,15 @@ class Memory:
         Of the original units of values, by their names.
     means : dict
         Theirs.
+    fits : int
+        How many there were.
     """
 
     values: dict[str, FloatArray] = field(default_factory=dict)
     groups: dict[str, SeenGroups] = field(default_factory=dict)
     covariances: dict[str, FloatArray] = field(default_factory=dict)
     means: dict[str, FloatArray] = field(default_factory=dict)
+    fits: int = 0
 
 
 def memory_for(network: Network, values: Values) -> Memory | None:

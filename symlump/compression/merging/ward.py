@@ -142,6 +142,7 @@ def squares_from(
     means: FloatArray,
     gaps: Callable[[IntArray, IntArray], FloatArray],
     count: int,
+    near: float = 1e-6,
 ) -> FloatArray:
     """All mean squares of the entries of x_i − x_j, so many each; of near pairs from these entries.
 
@@ -153,13 +154,15 @@ def squares_from(
     gaps : callable
         The differences of some pairs, a row each.
     count : int
+    near : float
+        Up to which share of the squares of both a pair is near.
     """
     norms = np.diag(products)
     squares = products * -2.0
     both = np.add.outer(norms, norms)
     squares += both
     np.maximum(squares, 0.0, out=squares)
-    both *= 1e-6
+    both *= near
     i, j = np.nonzero(squares < both)
     i, j = i[i < j], j[i < j]
     np.subtract.outer(means, means, out=both)

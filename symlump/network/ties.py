@@ -347,14 +347,14 @@ class _Finder:
         first = np.concatenate([np.empty(0, dtype=np.int64), *(a for a, _ in self._pairs)])
         second = np.concatenate([np.empty(0, dtype=np.int64), *(b for _, b in self._pairs)])
         components, unit = self._components(first, second)
-        kinds, makers = self._kinds(unit)
+        kinds, made_by = self._kinds(unit)
         # Two units of one layer that meet, as where a rotary position turns its halves, are two all the same.
-        twice = np.array([len(set(names)) < len(names) for names in makers], dtype=bool)
+        twice = np.array([len(set(names)) < len(names) for names in made_by], dtype=bool)
         met = twice[kinds][unit]
         if met.any():
             self._fixed.append(np.flatnonzero(met))
             components, unit = self._components(first[~met[first]], second[~met[first]])
-            kinds, makers = self._kinds(unit)
+            kinds, made_by = self._kinds(unit)
         fixed: npt.NDArray[np.bool_] = np.zeros(components, dtype=bool)
         for units in self._fixed:
             fixed[unit[units]] = True
@@ -362,10 +362,10 @@ class _Finder:
         for name, units, heads in self._heads:  # only units of one head are mixed alike
             for number, head in zip(unit[units].tolist(), heads.tolist(), strict=True):
                 read.setdefault(number, set()).add((name, head))
-        keys = [(names, frozenset[tuple[str, int]]()) for names in makers]
+        keys = [(names, frozenset[tuple[str, int]]()) for names in made_by]
         alike = {key: number for number, key in enumerate(keys)}
         for number, heads_of in read.items():
-            key = makers[kinds[number]], frozenset(heads_of)
+            key = made_by[kinds[number]], frozenset(heads_of)
             kinds[number] = alike.setdefault(key, len(alike))
         keys = list(alike)
         free = np.flatnonzero(~fixed)

@@ -61,7 +61,7 @@ EXIT_CODES = {"accepted": 0, "rejected": 1, "inconclusive": 3}
 
 @dataclass(frozen=True)
 class Verdict:
-    """The answer (accepted, rejected, inconclusive), why, and whether nothing coarser (or smaller) will do."""
+    """The answer (accepted, rejected, inconclusive; true if accepted), why, whether nothing smaller will do."""
 
     answer: str
     reason: str
@@ -71,6 +71,9 @@ class Verdict:
     def accepted(self) -> bool:
         """True if every claim was verified."""
         return self.answer == "accepted"
+
+    def __bool__(self) -> bool:
+        return self.accepted
 
 
 class Rejected(Exception):
@@ -262,11 +265,9 @@ def read_claim(data: Any, given: Any = None) -> Claim:
     functions: Functions = parts.get("functions", {})
     if functions and stored is None:
         raise Misplaced("a certificate with functions holds its system", "system")
-    beside = None
-    if given is not None:
-        beside, others = _read_given(given)
-        if others != functions:
-            raise Rejected("the functions of the given system are not those of the certificate")
+    beside, others = (None, functions) if given is None else _read_given(given)
+    if others != functions:
+        raise Rejected("the functions of the given system are not those of the certificate")
     if (system := beside if stored is None else stored) is None:
         raise Inconclusive("the certificate holds only the digest of its system; give its file")
     _has_equations(system, system.keys() | functions.keys(), "the system")

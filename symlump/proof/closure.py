@@ -37,6 +37,7 @@ from symlump.proof.check import (
     Monomial,
     Polynomial,
     Rejected,
+    System,
     Verdict,
     _lowered,
     _Slopes,
@@ -47,11 +48,12 @@ from symlump.proof.check import (
 )
 
 Vector = dict[str, int]
-ModularSystem = dict[str, dict[Monomial, int]]
+Matrix = dict[str, list[tuple[str, int]]]  # by rows: the columns and their entries
 
 # Strangers' files: past this many additions the replay does not go on.
 MAX_STEPS = 50_000_000
 MAX_KEPT = 1_000_000  # terms and factors at points that are remembered
+_AT_ONCE = 16  # slots of a long number are added in the time of one step
 
 
 def check_closure(
@@ -126,11 +128,11 @@ def examine_closure(claim: Claim) -> Verdict:
 
 def _by_coefficients(claim: Claim, record: Closure, vectors: list[Vector], budget: Budget) -> None:
     """Add the vectors of the derivation of a polynomial system."""
-    prime, modular = record.prime, ModularSystem()
-    for name, polynomial in claim.system.items():
-        modular[name] = {monomial: _residue(value, prime) for monomial, value in polynomial.items()}
-    for parent, wanted in _by_parent(record.steps):
-        vectors += _gradient(modular, _parent(parent, vectors), wanted, prime, budget)
+    matrices = _jacobian(
+        claim.system, {monomial for _, monomial in record.steps}, record.prime, budget
+    )
+    for parent, monomial in record.steps:
+        vectors.append(_product(_parent(parent, vectors), matrices[monomial], record.prime, budget))
 
 
 def _at_points(claim: Claim, record: Closure, vectors: list[Vector], budget: Budget) -> None:
@@ -173,33 +175,32 @@ def _residues(form: Polynomial, prime: int) -> Vector:
     return {name: r for ((name, _),), value in form.items() if (r := _residue(value, prime))}
 
 
-def _by_parent(steps: Sequence[tuple[int, Monomial]]) -> list[tuple[int, list[Monomial]]]:
-    """Consecutive steps from one parent, so that it is differentiated once."""
-    groups: list[tuple[int, list[Monomial]]] = []
-    for parent, monomial in steps:
-        if groups and groups[-1][0] == parent:
-            groups[-1][1].append(monomial)
-        else:
-            groups.append((parent, [monomial]))
-    return groups
+def _jacobian(
+    system: System, wanted: set[Monomial], prime: int, budget: Budget
+) -> dict[Monomial, Matrix]:
+    """The coefficient matrices of some monomials in the Jacobian."""
+    found: dict[Monomial, Matrix] = {monomial: {} for monomial in wanted}
+    for row, polynomial in system.items():
+        for monomial, value in polynomial.items():
+            budget.spend(1 + len(monomial) ** 2 // 8)
+            for variable, power, rest in _lowered(monomial):
+                if rest in found:  # this row, monomial and variable come from no other term
+                    slope = power * _residue(value, prime) % prime
+                    found[rest].setdefault(row, []).append((variable, slope))
+    return found
 
 
-def _gradient(
-    system: ModularSystem, vector: Vector, wanted: list[Monomial], prime: int, budget: Budget
-) -> list[Vector]:
-    """The coefficients of some monomials in the gradient of vector·q."""
-    combined: dict[Monomial, int] = {}
-    for name, weight in vector.items():
-        budget.spend(len(system[name]))
-        for monomial, value in system[name].items():
-            combined[monomial] = combined.get(monomial, 0) + weight * value
-    found: dict[Monomial, Vector] = {monomial: {} for monomial in wanted}
-    for monomial, weight in combined.items():
-        budget.spend(len(monomial) ** 2 // 8)
-        for name, power, rest in _lowered(monomial):
-            if rest in found:  # this monomial and this variable come from no other term
-                found[rest][name] = power * weight % prime
-    return [{name: r for name, r in found[monomial].items() if r} for monomial in wanted]
+def _product(vector: Vector, matrix: Matrix, prime: int, budget: Budget) -> Vector:
+    """vector·matrix, the coefficient of a monomial in the gradient of vector·q."""
+    total: Vector = {}
+    budget.spend(min(len(vector), len(matrix)))
+    for row in vector if len(vector) < len(matrix) else matrix:
+        if row in vector and row in matrix:
+            weight, entries = vector[row], matrix[row]
+            budget.spend(len(entries))
+            for variable, slope in entries:
+                total[variable] = total.get(variable, 0) + weight * slope
+    return {name: r for name, value in total.items() if (r := value % prime)}
 
 
 def _narrowed(vectors: list[Vector], matrix: Mapping[str, Polynomial], prime: int) -> list[Vector]:
@@ -220,20 +221,44 @@ def _narrowed(vectors: list[Vector], matrix: Mapping[str, Polynomial], prime: in
 
 
 def _independent(vectors: Sequence[Vector], prime: int, budget: Budget) -> None:
-    """Refuse vectors that are dependent modulo the prime, by elimination."""
-    reduced: dict[str, Vector] = {}  # pivot -> vector that is 1 there and 0 at the pivots before it
+    """Refuse vectors that are dependent modulo the prime, by elimination.
+
+    A vector is one whole number, with a slot of bits for each variable, the first ones lowest. A slot has room
+    for all that can be added to it: one addition of numbers adds vectors, and nothing is reduced before it is
+    lowest.
+    """
+    slots = {name: at for at, name in enumerate(sorted({n for v in vectors for n in v}))}
+    size = (2 * prime.bit_length() + len(slots).bit_length() + 7) // 8  # bytes of a slot
+    bits, lowest = 8 * size, (1 << 8 * size) - 1
+    pivots: dict[int, int] = {}  # slot -> what is above it in a vector that is 1 there and 0 below
     for number, vector in enumerate(vectors):
-        rest = dict(vector)
-        budget.spend(len(reduced))
-        for pivot, row in reduced.items():
-            factor = rest.get(pivot, 0)
-            if factor:
-                budget.spend(len(row))
-                for name, value in row.items():
-                    rest[name] = (rest.get(name, 0) - factor * value) % prime
-        rest = {name: value for name, value in rest.items() if value}
-        if not rest:
+        budget.spend(len(vector) + len(slots) // _AT_ONCE)
+        rest, at = _packed({slots[name]: value for name, value in vector.items()}, size), 0
+        while rest:
+            budget.spend(1 + (len(slots) - at) // _AT_ONCE)
+            if not rest & lowest:  # on to the next slot that is in use
+                unused = ((rest & -rest).bit_length() - 1) // bits
+                rest, at = rest >> unused * bits, at + unused
+            value = (rest & lowest) % prime
+            rest >>= bits
+            if value and at not in pivots:
+                inverse = pow(value, -1, prime)
+                data = rest.to_bytes((rest.bit_length() + 7) // 8, "little")
+                budget.spend(len(data) // size)
+                above = (data[i : i + size] for i in range(0, len(data), size))
+                residues = (int.from_bytes(slot, "little") * inverse % prime for slot in above)
+                pivots[at] = _packed(dict(enumerate(residues)), size)
+                break
+            if value:
+                rest += (prime - value) * pivots[at]
+            at += 1
+        else:
             raise Inconclusive(f"vector {number} of the derivation depends on those before it")
-        pivot = min(rest)
-        inverse = pow(rest[pivot], -1, prime)
-        reduced[pivot] = {name: value * inverse % prime for name, value in rest.items()}
+
+
+def _packed(values: Mapping[int, int], size: int) -> int:
+    """One whole number with each value in the slot of its number, so many bytes wide."""
+    data = bytearray(size * (max(values, default=-1) + 1))
+    for slot, value in values.items():
+        data[slot * size : (slot + 1) * size] = value.to_bytes(size, "little")
+    return int.from_bytes(data, "little")

@@ -95,6 +95,9 @@ def order_of_recurrence(family: MatrixFamily, row: ExactMatrix, seed: int = 0) -
     if matrix is None:
         return 1
     step = matrix.T.tocsr()
+    # Rows of one length after the other: a processor that can foresee where they end multiplies twice as fast.
+    by_length = np.argsort(np.diff(step.indptr), kind="stable")
+    step = step[by_length][:, by_length]
     # No sum of a product may pass 53 bits; then floats are exact.
     exact = int(abs(step).sum(axis=1).max()) * prime < 2**53
     step = step.astype(np.float64) if exact else step
@@ -105,7 +108,7 @@ def order_of_recurrence(family: MatrixFamily, row: ExactMatrix, seed: int = 0) -
 
     def sequence() -> Iterator[int]:
         vector = np.zeros(column.size)
-        vector[: family.size] = start.toarray()[0]
+        vector[: family.size] = start.toarray()[0][by_length]
         for _ in range(length):
             yield _dot(vector, column, prime)
             if exact:

@@ -12,12 +12,15 @@ import sympy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
+from sympy.polys.domains import GF
+from sympy.polys.matrices import DomainMatrix
 
 import symlump as sl
 from symlump.errors import FailureError, MethodError, VariableError
 from symlump.lumping.linear import approximate
 from symlump.lumping.linear.irrational import field_of
 from symlump.lumping.linear.spaces import small as small_systems
+from symlump.lumping.linear.spaces import small_powers
 from symlump.lumping.linear.spaces.exact_matrix import ExactMatrix
 from symlump.lumping.linear.spaces.merged import MergedTerms
 from symlump.lumping.linear.spaces.sections import integer_section
@@ -88,17 +91,20 @@ def linear_system(matrix):
     st.integers(1, 40),
     st.booleans(),
 )
-def test_closed_in_words_is_closed_where_little_can_be_left_over(
-    seed, rows, others, digits, spoilt
-):
+def test_what_the_kernel_takes_to_zero_is_invariant(seed, rows, others, digits, spoilt):
     generator = np.random.default_rng(seed)
     matrix, space = hidden(generator, rows + others, rows, digits)
     if spoilt:
         matrix[int(generator.integers(rows))][rows] += 1
     lines = [[(c, value) for c, value in enumerate(line) if value] for line in matrix]
     basis = [{c: value for c, value in enumerate(line) if value} for line in space]
-    found = small_systems._is_closed_in_words(lines, basis[:1], basis, 1)
+    lead = int(generator.integers(1, 5))
+    basis[-1] = {c: lead * value for c, value in basis[-1].items()}
+    bits = 2 + sum(abs(v) for row in [*matrix, *space] for v in row).bit_length() * 4
+    found = small_systems._is_invariant(lines, basis[:1], basis, lead, bits)
     assert found == (not spoilt)
+    astray = dict(basis[0]) | {rows + others - 1: basis[0].get(rows + others - 1, 0) + 1}
+    assert not small_systems._is_invariant(lines, [astray], basis, lead, bits)
     images = np.array(space, object) @ np.array(matrix, object)
     vectors = [{c: v for c, v in enumerate(image) if v} for image in images if image.any()]
     assert found == small_systems.spans(basis, vectors)
@@ -106,7 +112,7 @@ def test_closed_in_words_is_closed_where_little_can_be_left_over(
 
 @pytest.mark.parametrize("digits", [2, 6, 9, 12, 20])
 def test_entries_of_any_length_are_proved_by_their_residues(digits):
-    """From short numbers, which two primes prove, over those that words are needed for, to long ones."""
+    """From short numbers, which a prime proves, over those that are multiplied out, to long ones."""
     matrix, space = hidden(np.random.default_rng(digits), 9, 4, digits)
     ode, names = linear_system(matrix)
     keep = [{n: Fraction(v) for n, v in zip(names, row, strict=True) if v} for row in space]
@@ -115,16 +121,15 @@ def test_entries_of_any_length_are_proved_by_their_residues(digits):
     assert all(lumping.express(form) is not None for form in keep)
 
 
-def test_words_are_used(monkeypatch):
+def test_both_proofs_are_used(monkeypatch):
     used = []
-    inner = small_systems._is_closed_in_words
-    monkeypatch.setattr(
-        small_systems, "_is_closed_in_words", lambda *a: used.append(1) or inner(*a)
-    )
-    matrix, space = hidden(np.random.default_rng(3), 9, 4, 5)
-    terms = Terms.of(linear_system(matrix)[0])
-    start = [{c: v for c, v in enumerate(space[0]) if v}]
-    assert small_systems.close_small(terms, start, 9) is not None and used
+    inner = small_systems._is_invariant
+    monkeypatch.setattr(small_systems, "_is_invariant", lambda *a: used.append(1) or inner(*a))
+    for digits, times in ((0, 0), (5, 1)):
+        matrix, space = hidden(np.random.default_rng(3), 9, 4, digits)
+        terms = Terms.of(linear_system(matrix)[0])
+        start = [{c: v for c, v in enumerate(space[0]) if v}]
+        assert small_systems.close_small(terms, start, 9) is not None and len(used) == times
 
 
 @settings(max_examples=60)
@@ -308,7 +313,7 @@ def test_the_field_of_a_number(number, field):
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 14), st.integers(1, 3))
 def test_the_ways_to_close_a_small_linear_system_agree(seed, size, chains):
-    """Term by term, all powers at once, and a block of powers at a time."""
+    """Row by row in whole numbers, and a block of powers at a time in arrays."""
     generator = np.random.default_rng(seed)
     matrix = generator.integers(-3, 4, (size, size)) * (generator.random((size, size)) < 0.3)
     start = generator.integers(0, 3, (chains, size))
@@ -316,10 +321,8 @@ def test_the_ways_to_close_a_small_linear_system_agree(seed, size, chains):
     ode, _ = linear_system(matrix.tolist())
     rows = [{c: v for c, v in enumerate(line) if v} for line in start.tolist()]
     found = []
-    for least, most in ((10**9, 48), (0, 48), (0, 0)):
+    for most in (48, 0):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(small_systems, "_FEW", least)
-            patch.setattr(small_systems, "_DOZEN", least)
             patch.setattr(small_systems, "_MANY", most)
             closure = small_systems.close_small(Terms.of(ode), rows, size)
         found.append(closure.rows)
@@ -389,9 +392,8 @@ def test_long_numbers_are_left_to_what_can_hold_them(digits):
 
 def test_coefficients_that_a_prime_of_the_search_divides():
     """x0' = p·(x1 + 2·x2), where (x1 + 2·x2)' = 2·x0: modulo p alone one row would do."""
-    dictionaries, arrays = small_systems.PRIMES[0], small_systems.PRIMES_OF_FEW[0]
-    large = next(small_systems.small_primes())
-    for size, prime in [(49, large), (6, dictionaries), (15, arrays)]:
+    few, large = small_systems.PRIMES_OF_FEW[0], next(small_systems.small_primes())
+    for size, prime in [(49, large), (6, few), (15, few)]:
         lines = [[0] * size for _ in range(size)]
         lines[0][1:3] = prime, 2 * prime
         for j in range(3, size):
@@ -403,14 +405,47 @@ def test_coefficients_that_a_prime_of_the_search_divides():
         assert len(lumping) == 2 and lumping.certificate().check().accepted, (size, prime)
 
 
+@pytest.mark.parametrize("linear", [True, False])
 @pytest.mark.parametrize("others", [1, 4])
-def test_units_are_pivots_only_if_every_prime_leaves_them(others):
+def test_units_are_pivots_only_if_every_prime_leaves_them(others, linear):
     """x0' = p·x1: modulo p the derivation of x1 is zero, so p is no prime to claim it by."""
-    prime = small_systems.PRIMES[0]
+    prime = small_systems.PRIMES_OF_FEW[0] if linear else small_systems.PRIMES[0]
     text = f"x0' = {prime}*x1; x1' = 0; " + "; ".join(
         f"y{i}' = x0 + y{i} + x1" for i in range(others)
     )
+    text += "" if linear else "; z' = z^2"
     lumping = sl.lump(sl.ODE.from_text(text), sl.Constrained("x0"))
     certificate = lumping.certificate()
     assert len(lumping) == 2 and lumping.smallest and certificate.check().accepted
     assert certificate.data["closure"]["prime"] != prime
+
+
+def test_the_primes_are_prime_and_leave_room_for_all_sums():
+    most = small_powers.MOST_VARIABLES
+    assert all(sympy.isprime(prime) for prime in small_powers.PRIMES)
+    assert 2 * most * (max(small_powers.PRIMES) - 1) ** 2 < 2**64
+    assert most >= small_systems._MANY
+
+
+@pytest.mark.parametrize("prime", [2, 3, small_powers.PRIMES[0]])
+def test_powers_of_a_matrix_have_the_rank_that_they_have(prime):
+    """Full and sparse, to as many variables as there may be."""
+    generator = np.random.default_rng(prime)
+    for size in (1, 2, 7, 30, small_powers.MOST_VARIABLES):
+        matrix = generator.integers(-prime, 2 * prime, (size, size))
+        matrix[:, : size // 3] = 0
+        start = generator.integers(0, prime, (2, size))
+        lines = [[(c, int(v)) for c, v in enumerate(line) if v] for line in matrix]
+        rows = [{c: int(v) for c, v in enumerate(line) if v} for line in start]
+        powers = small_powers.SmallPowers.of(lines, rows, prime)
+        vectors = [start.astype(object)]
+        for _ in range(size):
+            vectors.append(vectors[-1] @ matrix.astype(object) % prime)
+        every = DomainMatrix(np.vstack(vectors).tolist(), (2 * size + 2, size), GF(prime))
+        assert len(powers.pivots) == every.convert_to(GF(prime)).rank()
+        assert len(powers.kept) + len(powers.parents) == len(powers.pivots)
+        if not powers.pivots:
+            continue
+        for pivot, row in powers.reduced().items():
+            assert row[pivot] == 1 and not row.keys() & set(powers.pivots) - {pivot}
+            assert all(0 < value < prime for value in row.values())

@@ -114,7 +114,8 @@ class LinearLumping:
     at_least: int | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "quotient", in_time(self.quotient, self.ode.discrete))
+        if self.quotient.discrete != self.ode.discrete:
+            object.__setattr__(self, "quotient", in_time(self.quotient, self.ode.discrete))
 
     def __len__(self) -> int:
         return self.rows.shape[0]

@@ -41,12 +41,13 @@ def extreme_rays(size: int, inequalities: Sequence[Ray]) -> list[Ray]:
     # A ray, and a bit for each inequality that it fulfils as an equation; the first are w_i ≥ 0.
     everything = (1 << size) - 1
     rays = [(tuple(int(i == j) for j in range(size)), everything ^ (1 << i)) for i in range(size)]
-    bit = 1 << size
     work = 0
-    for a in inequalities:
+    for bit, a in enumerate(inequalities, size):
         sides = [sum(map(mul, a, ray)) for ray, _ in rays]
+        if min(sides) > 0:
+            continue
         kept = [
-            (ray, zeros | bit if not side else zeros)
+            (ray, zeros | 1 << bit if not side else zeros)
             for (ray, zeros), side in zip(rays, sides, strict=True)
             if side >= 0
         ]
@@ -59,18 +60,16 @@ def extreme_rays(size: int, inequalities: Sequence[Ray]) -> list[Ray]:
             for other, below in outside:
                 shared = rays[k][1] & rays[other][1]
                 # Neighbours: no third ray lies on every face on which both lie.
-                if shared.bit_count() < size - 2 or any(
-                    zeros & shared == shared
-                    for number, (_, zeros) in enumerate(rays)
-                    if number not in (k, other)
-                ):
+                if shared.bit_count() < size - 2:
+                    continue
+                if sum([zeros & shared == shared for _, zeros in rays]) > 2:
                     continue
                 between = [
                     side * v - below * u for u, v in zip(rays[k][0], rays[other][0], strict=True)
                 ]
                 divisor = gcd(*between)
-                kept.append((tuple(v // divisor for v in between), shared | bit))
-        rays, bit = kept, bit << 1
+                kept.append((tuple(v // divisor for v in between), shared | 1 << bit))
+        rays = kept
         if len(rays) > _MOST_RAYS:
             raise TooManyRaysError
     return [ray for ray, _ in rays]

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from math import gcd, lcm
+from operator import mul
 
 import numpy as np
 from scipy import sparse
@@ -69,14 +70,15 @@ def readable_rows(rows: list[Row], sizes: Sequence[int] | None = None) -> list[R
     sizes : list of int, optional
         How many variables each column stands for; default: one.
     """
-    result: list[Row] = []
-    if any(value < 0 for row in rows for value in row.values()):
-        for part in _components(rows):
-            if len(part) > 1 and any(value < 0 for row in part for value in row.values()):
+    result = [row for row in rows if len(row) == 1]
+    longer = [row for row in rows if len(row) > 1]
+    if any(min(row.values()) < 0 for row in longer):
+        for part in _components(longer):
+            if len(part) > 1 and any(min(row.values()) < 0 for row in part):
                 part = nonnegative(part, sizes) or shorter(part)
             result += part
     else:
-        result += rows
+        result += longer
     result = [_primitive(row, sizes) for row in result]
     result.sort(key=lambda row: (list(row), list(row.values())))
     return result
@@ -84,6 +86,8 @@ def readable_rows(rows: list[Row], sizes: Sequence[int] | None = None) -> list[R
 
 def _primitive(row: Row, sizes: Sequence[int] | None) -> Row:
     """Coprime integers, most of them positive, in ascending columns."""
+    if len(row) == 1:
+        return dict.fromkeys(row, 1)
     divisor = gcd(*row.values())
     if min(row.values()) < 0:
         size = dict.fromkeys(row, 1) if sizes is None else {c: sizes[c] for c in row}
@@ -127,7 +131,8 @@ def nonnegative(rows: list[Row], sizes: Sequence[int] | None = None) -> list[Row
     for c in columns:
         whole = [row.get(c, 0) for row in rows]
         divisor = gcd(*whole)
-        directions.setdefault(tuple(v // divisor for v in whole), c)
+        direction = tuple(whole) if divisor == 1 else tuple([v // divisor for v in whole])
+        directions.setdefault(direction, c)
     if len(directions) > _MOST_COLUMNS:
         return None
     if len(rows) <= _FEW:
@@ -167,9 +172,9 @@ def _signs(directions: list[tuple[int, ...]], size: int) -> list[int] | None:
     """The sign of each row in a column of its own; None where one has no such column."""
     signs = [0] * size
     for direction in directions:
-        live = [i for i, value in enumerate(direction) if value]
-        if len(live) == 1:
-            signs[live[0]] = direction[live[0]]
+        if direction.count(0) == size - 1:
+            i = next(i for i, value in enumerate(direction) if value)
+            signs[i] = direction[i]
     return signs if all(signs) else None
 
 
@@ -184,16 +189,15 @@ def _sparsest(
     As each row has a column of its own, only nonnegative combinations of the rows with these signs can
     be nonnegative: the cone starts as an orthant.
     """
-    turned = [
-        tuple(sign * value for sign, value in zip(signs, direction, strict=True))
-        for direction in directions
-    ]
+    turned = directions
+    if min(signs) < 0:
+        turned = [tuple(map(mul, signs, direction)) for direction in directions]
     if any(max(direction) <= 0 for direction in turned):
         return None
     mixed = [direction for direction in turned if min(direction) < 0]
     candidates = []
     for ray in extreme_rays(len(rows), mixed):
-        weights = [sign * weight for sign, weight in zip(signs, ray, strict=True)]
+        weights = [*map(mul, signs, ray)]
         row = _primitive(_combination(weights, rows), sizes)
         size, total = len(row), sum(row.values())
         if sizes is not None:

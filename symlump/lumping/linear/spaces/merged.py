@@ -15,6 +15,9 @@ from itertools import count
 
 from symlump.lumping.linear.spaces.small_terms import Row, Terms
 
+#: Bits of the weight of a block.
+_WEIGHTS = (1 << 30) - 1
+
 
 @dataclass(frozen=True)
 class MergedTerms:
@@ -135,16 +138,21 @@ def _blocks(columns: dict[int, list[tuple[int, int]]], start: Sequence[Row]) -> 
     weight: dict[int, int] = {}
     while True:
         for block, b in zip(fresh, labels, strict=False):
+            number = hash((b,)) & _WEIGHTS
             for v in block:
-                label[v], weight[v] = b, hash((b,))
+                label[v], weight[v] = b, number
         fresh = []
         for block in blocks:
             groups = {}
             for v in block:
-                key: object = sum([weight[i] * value for i, value in columns[v]])
                 if whole:
-                    key = _sums(columns[v], label)
-                groups.setdefault(key, []).append(v)
+                    key: object = _sums(columns[v], label)
+                else:
+                    key = sum([weight[i] * value for i, value in columns[v]])
+                if key in groups:
+                    groups[key].append(v)
+                else:
+                    groups[key] = [v]
             fresh += groups.values()
         if len(fresh) > len(blocks):
             single, blocks = _apart(fresh)

@@ -41,6 +41,10 @@ def integer_section(rows: Sequence[Row]) -> tuple[dict[int, Row], int]:
     for i, column in own.items():
         # y_i = entry·x there + the rest of the row, which is known.
         known = [(value, *inner[c]) for c, value in rows[i].items() if c in inner]
+        if not known:
+            entry = rows[i][column]
+            solved[column] = {i: 1 if entry > 0 else -1}, abs(entry)
+            continue
         below = lcm(*(d for _, _, d in known))
         form = {i: below}
         for value, weights, d in known:

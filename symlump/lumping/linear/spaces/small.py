@@ -7,7 +7,7 @@ answer is None, and the arrays take over.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from math import gcd, isqrt, lcm, prod
@@ -15,7 +15,7 @@ from math import gcd, isqrt, lcm, prod
 import numpy as np
 
 from symlump.lumping.linear.spaces.closure import powers
-from symlump.lumping.linear.spaces.echelon import fold
+from symlump.lumping.linear.spaces.echelon import Echelon, fold
 from symlump.lumping.linear.spaces.echelon import primes as small_primes
 from symlump.lumping.linear.spaces.small_powers import PRIMES as PRIMES_OF_FEW
 from symlump.lumping.linear.spaces.small_powers import SmallPowers
@@ -27,16 +27,12 @@ MOST_TERMS, MOST_WORK = 3000, 60_000
 #: What is done with a new row takes as long as so many products with each of its entries.
 _PASSES = 4
 _MOST_PRIMES = 4
-#: Linear systems of so many variables are closed in arrays, and smaller ones with more terms per equation.
-_FEW, _DOZEN, _SPARSE = 20, 11, 5
-#: All powers at once up to so many variables.
+#: Linear systems of more variables are closed in arrays.
 _MANY = 48
 #: First modulo two primes, then modulo more.
 _MODULI = (PRIMES[:2], PRIMES[:_MOST_PRIMES])
 #: A number so many bits shorter than it could be is not so by chance.
 _TELLING_BITS = 40
-#: Bits of machine integers, in which sums and products are those modulo a power of two.
-_WORD = 64
 
 
 class ModularRows:
@@ -131,6 +127,10 @@ def lift_rows(spaces: Sequence[Mapping[int, Row]], moduli: Sequence[int]) -> lis
     """
     modulus = prod(moduli)
     most = isqrt(modulus // 2)
+    steps, done = [], moduli[0]
+    for other in moduli[1:]:
+        steps.append((done, other, pow(done, -1, other)))
+        done *= other
     known: dict[int, tuple[int, int]] = {}
     result = []
     for pivot in sorted(spaces[0]):
@@ -140,14 +140,12 @@ def lift_rows(spaces: Sequence[Mapping[int, Row]], moduli: Sequence[int]) -> lis
         if len(row) == 1:
             result.append({pivot: 1})
             continue
-        done = moduli[0]
-        for space, other in zip(spaces[1:], moduli[1:], strict=True):
+        for (done, other, inverse), space in zip(steps, spaces[1:], strict=True):
             # The number with the residues so far, and that of one more modulus.
-            inverse, more = pow(done, -1, other), space[pivot]
+            more = space[pivot]
             row = {
                 c: value + done * ((more[c] - value) * inverse % other) for c, value in row.items()
             }
-            done *= other
         shared, lifted = 1, {}
         for c, value in row.items():
             if shared != 1:
@@ -237,8 +235,6 @@ def close_small(terms: Terms, start: Sequence[Row], most: int) -> SmallClosure |
 
     What is found modulo primes is lifted to Q, and proved there; None where they do not do.
 
-    Linear systems of twenty variables are closed in arrays, and so are denser ones from eleven on.
-
     Parameters
     ----------
     terms : Terms
@@ -246,7 +242,7 @@ def close_small(terms: Terms, start: Sequence[Row], most: int) -> SmallClosure |
     most : int
         Of how many variables all rows are combinations; so many rows are these variables.
     """
-    if terms.matrix is not None and _in_arrays(terms.matrix):
+    if terms.matrix is not None:
         return _close_linear(terms, start, most)
     for primes in _MODULI:
         if not all(terms.scale % prime for prime in primes):
@@ -262,21 +258,35 @@ def close_small(terms: Terms, start: Sequence[Row], most: int) -> SmallClosure |
         rows = lift_rows([space.reduced()], [space.modulus])
         if rows is not None and _is_closed(terms, start, rows, space.modulus):
             return replace(closure, rows=rows)
-    return None if terms.matrix is None else _close_linear(terms, start, most)
-
-
-def _in_arrays(matrix: Sequence[Sequence[tuple[int, int]]]) -> bool:
-    size = len(matrix)
-    return size >= _FEW or (size >= _DOZEN and sum(map(len, matrix)) > _SPARSE * size)
+    return None
 
 
 def _close_linear(terms: Terms, start: Sequence[Row], most: int) -> SmallClosure | None:
-    for spaces, moduli, closure in _powers(terms, start):
-        if len(closure.rows) == most:
-            return closure
-        rows = lift_rows(spaces(), moduli)
-        if rows is not None and _is_closed(terms, start, rows, prod(moduli)):
-            return replace(closure, rows=rows)
+    """All r·A^i, modulo one prime after the other until they do."""
+    matrix = terms.matrix
+    assert matrix is not None
+    few = len(matrix) <= _MANY
+    spaces: list[dict[int, Row]] = []
+    moduli: list[int] = []
+    closure: SmallClosure | None = None
+    for prime in islice(PRIMES_OF_FEW if few else small_primes(), _MOST_PRIMES):
+        if not terms.scale % prime:
+            return None
+        powers = (SmallPowers if few else _LargePowers).of(matrix, start, prime)
+        if closure is None:
+            rows = [{c: 1} for c in sorted(powers.pivots)]
+            steps: list[tuple[int, Factors]] = [(parent, ()) for parent in powers.parents]
+            closure = SmallClosure(rows, powers.kept, steps, prime)
+            if len(rows) == most:
+                return closure
+        space = powers.reduced()
+        if spaces and space.keys() != spaces[0].keys():
+            return None  # one of the primes divides a number that it should not
+        spaces.append(space)
+        moduli.append(prime)
+        lifted = lift_rows(spaces, moduli)
+        if lifted is not None and _is_closed(terms, start, lifted, prod(moduli)):
+            return replace(closure, rows=lifted)
     return None
 
 
@@ -285,78 +295,63 @@ def _is_closed(terms: Terms, start: Sequence[Row], rows: list[Row], modulus: int
 
     Let l be the least common multiple of the entries d on the pivots of the rows R. For a vector v of integers,
     l·v − Σ (l/d)·v_pivot·R is 0 modulo that number. Where the vector is shorter, it is 0, and v a combination.
-    Where it is longer, it is looked at modulo 2^64, too.
+    Where it is longer, it is computed.
     """
-    longest = max(sum(map(abs, row.values())) for row in rows)
-    largest = max(max(map(abs, row.values())) for row in rows)
-    coefficient = max((abs(v) for equation in terms.equations for _, v in equation), default=0)
-    power = max((power for factors in terms.monomials for _, power in factors), default=0)
-    entry = max(longest * coefficient * power, max(max(map(abs, row.values())) for row in start))
-    shared = lcm(*(row[min(row)] for row in rows))
+    longest = max([sum(map(abs, row.values())) for row in rows])
+    largest = max([max(map(abs, row.values())) for row in rows])
+    coefficient = max([abs(v) for equation in terms.equations for _, v in equation], default=0)
+    power = max([power for factors in terms.monomials for _, power in factors], default=0)
+    entry = max(longest * coefficient * power, *[max(map(abs, row.values())) for row in start])
+    shared = lcm(*[row[min(row)] for row in rows])
     left_over = shared * entry * (1 + len(rows) * largest)
     if left_over < modulus // 2:
         return True
-    if terms.matrix is not None and left_over < modulus << (_WORD - 2):
-        return _is_closed_in_words(terms.matrix, start, rows, shared)
+    if terms.matrix is not None:
+        return _is_invariant(terms.matrix, start, rows, shared, left_over.bit_length() + 1)
     if not spans(rows, start):
         return False
     return all(spans(rows, (v for _, v in terms.gradient(row))) for row in rows)
 
 
-def _is_closed_in_words(
+def _is_invariant(
     matrix: Sequence[Sequence[tuple[int, int]]],
     start: Sequence[Row],
     rows: Sequence[Row],
     shared: int,
+    bits: int,
 ) -> bool:
-    """True if what is left over by the start and the images of the rows is 0 modulo 2^64."""
-    size, mask = len(matrix), (1 << _WORD) - 1
-    height = max(size, len(rows) + len(start))
-    places = [i * size + c for i, equation in enumerate(matrix) for c, _ in equation]
-    values = [value & mask for equation in matrix for _, value in equation]
-    for at, row in enumerate([*rows, *start], height):
-        places += [at * size + c for c in row]
-        values += [value & mask for value in row.values()]
-    table = np.zeros((2, height, size), dtype=np.uint64)
-    table.ravel()[places] = np.array(values, dtype=np.uint64)
-    basis, given = table[1, : len(rows)], table[1, len(rows) : len(rows) + len(start)]
-    pivots = [min(row) for row in rows]
-    vectors = np.concatenate([given, basis @ table[0, :size]])
-    leads = np.array(
-        [shared // row[c] & mask for row, c in zip(rows, pivots, strict=True)], np.uint64
+    """True if nothing is left over by the start and the images of the rows.
+
+    It is what they are times the kernel of the rows, which has a column for each variable that is no pivot. All
+    these columns are one of whole numbers, with as many bits for each entry as it takes, and one for its sign.
+    """
+    pivots = {min(row) for row in rows}
+    free = [c for c in range(len(matrix)) if c not in pivots]
+    kernel = {c: shared << bits * place for place, c in enumerate(free)}
+    for row in rows:
+        pivot = min(row)
+        entries = [value * kernel[c] for c, value in row.items() if c != pivot]
+        kernel[pivot] = -sum(entries) // row[pivot]
+    images = [sum([value * kernel[c] for c, value in equation]) for equation in matrix]
+    return not (
+        any(sum([value * kernel[c] for c, value in row.items()]) for row in start)
+        or any(sum([value * images[c] for c, value in row.items()]) for row in rows)
     )
-    taken = (vectors[:, pivots] * leads) @ basis
-    return not np.any(np.uint64(shared & mask) * vectors - taken)
 
 
-def _powers(
-    terms: Terms, start: Sequence[Row]
-) -> Iterator[tuple[Callable[[], list[dict[int, Row]]], list[int], SmallClosure]]:
-    """For linear systems: all r·A^i in arrays, modulo some primes and then some more."""
-    matrix, size = terms.matrix, len(terms.equations)
-    assert matrix is not None
-    if size <= _MANY:
-        for count in (1, 2, 4):
-            primes = PRIMES_OF_FEW[:count]
-            few = SmallPowers.of(matrix, start, primes)
-            if few is None or not all(terms.scale % prime for prime in primes):
-                return
-            yield few.reduced, list(primes), _closure(few.pivots, *few.derivation(), primes[0])
-    else:
-        yield from _powers_in_large(matrix, start, terms.scale)
+@dataclass(frozen=True, eq=False)
+class _LargePowers:
+    """As :class:`SmallPowers`, for more variables, in arrays."""
 
+    found: Echelon
+    kept: list[int]
+    parents: list[int]
 
-def _powers_in_large(
-    terms: Sequence[Sequence[tuple[int, int]]], start: Sequence[Row], scale: int
-) -> Iterator[tuple[Callable[[], list[dict[int, Row]]], list[int], SmallClosure]]:
-    """One prime after the other."""
-    size = len(terms)
-    spaces: list[dict[int, Row]] = []
-    moduli: list[int] = []
-    first: SmallClosure | None = None
-    for prime in islice(small_primes(), _MOST_PRIMES):
-        if not scale % prime:
-            return
+    @classmethod
+    def of(
+        cls, terms: Sequence[Sequence[tuple[int, int]]], start: Sequence[Row], prime: int
+    ) -> _LargePowers:
+        size = len(terms)
         matrix, rows = np.zeros((size, size)), np.zeros((len(start), size))
         for i, equation in enumerate(terms):
             for variable, value in equation:
@@ -365,25 +360,18 @@ def _powers_in_large(
             for c, value in row.items():
                 rows[i, c] = value % prime
         found, kept, parents = powers(fold(matrix, prime), fold(rows, prime), prime)
-        space = {c: {c: 1} for c in np.flatnonzero(found.unit).tolist()}
-        others = np.mod(found.rows, prime).astype(np.int64).tolist()
-        for pivot, line in zip(found.pivots.tolist(), others, strict=True):
+        return cls(found, kept.tolist(), parents.tolist())
+
+    @property
+    def pivots(self) -> list[int]:
+        return [*np.flatnonzero(self.found.unit).tolist(), *self.found.pivots.tolist()]
+
+    def reduced(self) -> dict[int, Row]:
+        space = {c: {c: 1} for c in np.flatnonzero(self.found.unit).tolist()}
+        others = np.mod(self.found.rows, self.found.prime).astype(np.int64).tolist()
+        for pivot, line in zip(self.found.pivots.tolist(), others, strict=True):
             space[pivot] = {c: value for c, value in enumerate(line) if value}
-        if spaces and space.keys() != spaces[0].keys():
-            return  # one of the primes divides a number that it should not
-        spaces.append(space)
-        moduli.append(prime)
-        if first is None:
-            first = _closure(space, kept.tolist(), parents.tolist(), prime)
-        yield lambda: spaces, moduli, first
-
-
-def _closure(
-    pivots: Iterable[int], kept: list[int], parents: Sequence[int], prime: int
-) -> SmallClosure:
-    """That of a linear system, if its rows are variables."""
-    rows = [{c: 1} for c in sorted(pivots)]
-    return SmallClosure(rows, kept, [(parent, ()) for parent in parents], prime)
+        return space
 
 
 def _close_rows(

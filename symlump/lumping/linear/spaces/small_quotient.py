@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from symlump.lumping.linear.spaces.sections import integer_section, multiply_out
-from symlump.lumping.linear.spaces.small_terms import Factors, Row, Terms, combine
+from symlump.lumping.linear.spaces.small_terms import Factors, Row, Terms, combine, combine_some
 from symlump.ode.exact import ExactArray
 from symlump.ode.monomials import Monomials
 from symlump.ode.polynomial import PolynomialODE
@@ -72,24 +72,20 @@ def _linear(
     parameters: Sequence[str],
 ) -> PolynomialODE:
     """For a linear system: x as forms in y in the equations of rows, which are sums over variables."""
-    variable = [factors[0][0] if factors else -1 for factors in terms.monomials]
-    left = [[(v, x) for m, x in e if (v := variable[m]) in forms or v < 0] for e in terms.equations]
-    equations: list[list[tuple[int, int]]] = []
-    for row in rows:
-        equation: Row = {}
-        for v, value in combine(left, row).items():
-            if v < 0:
-                equation[-1] = value
-            else:
-                for i, weight in forms[v].items():
-                    equation[i] = equation.get(i, 0) + value * weight
-        equations.append(sorted([item for item in equation.items() if item[1]]))
-    used = sorted({v for equation in equations for v, _ in equation})
-    place = {v: k for k, v in enumerate(used)}
-    equations = [[(place[v], value) for v, value in equation] for equation in equations]
-    table: list[Factors] = [((v, 1),) if v >= 0 else () for v in used]
+    # What each monomial is in y; the constant is number −1.
+    inside = [forms.get(f[0][0], {}) if f else {-1: 1} for f in terms.monomials]
+    left = [list(combine_some(equation, inside).items()) for equation in terms.equations]
+    equations = [combine(left, row) for row in rows]
     scales = [terms.scale, terms.scale * below] if below != 1 else [terms.scale]
-    return _Listed(names, parameters, _arrays, (equations, table, scales))
+    return _Listed(names, parameters, _linear_arrays, (equations, scales))
+
+
+def _linear_arrays(equations: Sequence[Row], scales: Sequence[int]) -> dict[str, Any]:
+    kept = [sorted([item for item in equation.items() if item[1]]) for equation in equations]
+    used = sorted({v for equation in kept for v, _ in equation})
+    place = {v: k for k, v in enumerate(used)}
+    listed = [[(place[v], value) for v, value in equation] for equation in kept]
+    return _arrays(listed, [((v, 1),) if v >= 0 else () for v in used], scales)
 
 
 def _part(terms: Terms, kept: Sequence[int]) -> dict[str, Any]:

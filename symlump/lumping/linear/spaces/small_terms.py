@@ -111,3 +111,19 @@ def combine(lists: Sequence[Sequence[tuple[int, int]]], row: Row) -> Row:
         for m, value in lists[i]:
             total[m] = get(m, 0) + weight * value
     return total
+
+
+def combine_some(weights: Sequence[tuple[int, int]], rows: Sequence[Row]) -> Row:
+    """A combination of rows with weights by their numbers; zeros may be among the values.
+
+    Examples
+    --------
+    >>> combine_some([(0, 3), (1, 6)], [{0: 1, 4: 2}, {4: -1}])
+    {0: 3, 4: 0}
+    """
+    total: Row = {}
+    get = total.get
+    for i, weight in weights:
+        for c, value in rows[i].items():
+            total[c] = get(c, 0) + weight * value
+    return total

@@ -19,6 +19,7 @@ import symlump as sl
 from symlump.errors import FailureError, MethodError, VariableError
 from symlump.lumping.linear import approximate
 from symlump.lumping.linear.irrational import field_of
+from symlump.lumping.linear.rays import extreme_rays
 from symlump.lumping.linear.spaces import small as small_systems
 from symlump.lumping.linear.spaces import small_powers
 from symlump.lumping.linear.spaces.exact_matrix import ExactMatrix
@@ -418,6 +419,11 @@ def test_units_are_pivots_only_if_every_prime_leaves_them(others, linear):
     certificate = lumping.certificate()
     assert len(lumping) == 2 and lumping.smallest and certificate.check().accepted
     assert certificate.data["closure"]["prime"] != prime
+
+
+def test_a_cone_may_have_no_rays():
+    """Once nothing but 0 is left, further inequalities change nothing."""
+    assert extreme_rays(2, [(-1, 0), (1, -1), (0, -1), (1, 1)]) == []
 
 
 def test_the_primes_are_prime_and_leave_room_for_all_sums():

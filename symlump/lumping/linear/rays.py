@@ -44,7 +44,7 @@ def extreme_rays(size: int, inequalities: Sequence[Ray]) -> list[Ray]:
     work = 0
     for bit, a in enumerate(inequalities, size):
         sides = [sum(map(mul, a, ray)) for ray, _ in rays]
-        if min(sides) > 0:
+        if min(sides, default=1) > 0:
             continue
         kept = [
             (ray, zeros | 1 << bit if not side else zeros)

@@ -9,7 +9,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from symlump.errors import FileFormatError, MethodError
+from symlump.errors import FileFormatError, MethodError, VariableError
 from symlump.files import STANDARD
 from symlump.suggest import did_you_mean
 
@@ -35,7 +35,7 @@ def names(given: str) -> list[str]:
     parts = [part.strip() for part in re.split(r",(?![^(]*\))", given)]
     found = [part for part in parts if part]
     if not found:
-        raise MethodError(f"{given!r} has no names; separate names by commas")
+        raise MethodError(f"{given!r} has no names; give one, or several with commas between them")
     return found
 
 
@@ -136,11 +136,27 @@ def read_observables(options: argparse.Namespace) -> list[str]:
 
 
 def kept_forms(options: argparse.Namespace, model: Model) -> list[str | Mapping[str, Fraction]]:
-    """What a linear lumping keeps: what was named, views as their coefficients, and what events read or set."""
+    """What a linear lumping keeps: what was named, views as their coefficients, and what events read or set.
+
+    Raises
+    ------
+    VariableError
+        If a name is none of the system's, with what to do where it is a parameter.
+    """
     from symlump.formats.events import names_in
+    from symlump.lumping.linear.constrained import form_of
 
     views = {name: v for name, v in model.observables.items() if name not in model.ode.index}
-    return [*(views.get(name, name) for name in read_observables(options)), *names_in(model.events)]
+    kept = [views.get(name, name) for name in read_observables(options)]
+    try:
+        for form in kept:
+            form_of(form, model.ode)
+    except VariableError as problem:
+        if options.parameters == "symbolic" or "is not a variable" not in str(problem):
+            raise
+        more = "; a parameter of the file is a variable with --parameters symbolic"
+        raise VariableError(f"{problem}{more}") from None
+    return [*kept, *names_in(model.events)]
 
 
 def add_many(parser: argparse.ArgumentParser) -> None:

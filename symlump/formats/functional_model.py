@@ -9,7 +9,7 @@ from symlump.formats.events import claim, settled_events
 from symlump.formats.flat import FlatModel
 from symlump.formats.model import Model
 from symlump.formats.polynomial_model import put_in, value_of, values_at_start, views_of
-from symlump.formats.source import quote_names
+from symlump.formats.source import NO_VALUE, quote_names
 from symlump.formats.symbolic import SymbolArithmetic, left_out
 from symlump.ode.functions.algebra import Polynomial, constant, symbol
 from symlump.ode.functions.symbols import SymbolTable
@@ -46,7 +46,7 @@ def functional_model(flat: FlatModel, *, symbolic: bool) -> Model:
     letters = flat.parameters if symbolic else ()
     absent = [name for name in letters if name not in start]
     if absent:
-        notes[f"parameters without a value, for which 0 is put: {quote_names(absent)}"] = None
+        notes[f"{NO_VALUE}{quote_names(absent)}"] = None
     names = [*flat.states, *letters]
     arithmetic = SymbolArithmetic(SymbolTable(len(names)), flat.exact)
     values: dict[str, Polynomial] = {name: symbol(i) for i, name in enumerate(names)}

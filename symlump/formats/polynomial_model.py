@@ -12,7 +12,7 @@ from symlump.formats.flat import Expression, ExpressionAlgebra, FlatModel, evalu
 from symlump.formats.flows import Flows
 from symlump.formats.model import Model, linear_combination
 from symlump.formats.polynomials import NewConstant, PolynomialArithmetic, settle
-from symlump.formats.source import put_in_notes, quote, quote_names
+from symlump.formats.source import NO_VALUE, put_in_notes, quote, quote_names
 from symlump.ode.functions import algebra
 from symlump.ode.functions.algebra import Polynomial
 
@@ -85,7 +85,7 @@ def polynomial_model(flat: FlatModel, *, symbolic: bool, folded: bool) -> Model:
     letters = flat.parameters if symbolic else ()
     absent = [name for name in letters if name not in start]
     if absent:
-        notes[f"parameters without a value, for which 0 is put: {quote_names(absent)}"] = None
+        notes[f"{NO_VALUE}{quote_names(absent)}"] = None
     zero = Fraction(0)
     names = [*flat.states, *letters]
     initial = {name: start.get(name, zero) for name in names}

@@ -288,6 +288,10 @@ def quote(text: str, limit: int = 60) -> str:
     return repr(text if len(text) <= limit else text[:limit] + "…")
 
 
+#: A note of a model begins with it; names follow.
+NO_VALUE = "parameters without a value, for which 0 is put: "
+
+
 def quote_names(names: Iterable[str], limit: int = 8) -> str:
     """Names from a file as they stand in a message: quoted, and cut where they are many.
 

@@ -146,6 +146,57 @@ def test_the_benchmark_finds_what_it_should():
     assert all(row.checked is None for row in rows[2:])
 
 
+def test_a_file_is_measured_beside_its_forward_equivalence(capsys, model):
+    assert main(["bench", "linear", "--forward", model, "x1", "--json"]) == 0
+    (row,) = json.loads(capsys.readouterr().out)["beside_forward"]
+    assert (row["variables"], row["terms"], row["rows"]) == (4, 9, 2)
+    assert all(row[key] > 0 for key in ("reading", "lumping", "forward"))
+    assert row["command"] > row["lumping"] and row["forward_command"] > row["forward"]
+    assert main(["bench", "linear", "--forward", model, "x9"]) == 2
+    assert "'x9' is not a variable" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("observable", "says"),
+    [
+        ("x1 + x9", "'x9' is not a variable of this system; it has x1, x2"),
+        ("k", "it has x1, x2; a parameter of the file is a variable with --parameters symbolic"),
+        ("2*k + x1", "'k' is not a variable of this system"),
+        ("", "'' has no names; give one, or several with commas between them"),
+        ("I*x1 + x2", "coefficients in Q(i), and lumpings have rational ones"),
+        ("x1 +", "expected a number, a name or '(', found the end"),
+    ],
+)
+def test_what_is_no_observable_is_said(capsys, tmp_path, observable, says):
+    path = tmp_path / "k.ode"
+    path.write_text(
+        "begin model m\nbegin parameters\nk = 2\nend parameters\nbegin init\nx1 x2\nend init\n"
+        "begin ODE\nd(x1) = k*x2\nd(x2) = x1\nend ODE\nend model\n"
+    )
+    code, _, err = run(capsys, str(path), "--method", "constrained", "--observable", observable)
+    assert code == 2 and says in err
+    symbolic = [*("--method", "constrained"), *("--parameters", "symbolic"), *("--observable", "k")]
+    assert run(capsys, str(path), *symbolic)[0] == 0
+    if observable.strip():
+        with pytest.raises(sl.errors.SymlumpError, match="is not|coefficients|expected"):
+            sl.lump(sl.ODE.from_text("x1' = x2; x2' = x1"), sl.Constrained(observable))
+    else:
+        with pytest.raises(sl.errors.VariableError, match="an observable is empty"):
+            sl.lump(sl.ODE.from_text("x1' = x2; x2' = x1"), sl.Constrained(observable))
+
+
+def test_the_parameter_of_a_family_needs_no_value(capsys, tmp_path):
+    path = tmp_path / "m.txt"
+    asked = ["family", str(path), "--parameter", "k", "--observable", "x"]
+    path.write_text("x' = -k*x + m*y; y' = -y")
+    assert main(asked) == 2 and "without one: 'k', 'm'" in capsys.readouterr().err
+    path.write_text("x' = -k*x + m*y; y' = -y; m = 2")
+    assert main(asked) == 0 and "0 is put" not in capsys.readouterr().out
+    path.write_text("x' = -k*x; y' = -y; k = 2")
+    assert main([*asked[:3], "q", *asked[4:]]) == 2
+    assert "symlump lump --method constrained" in capsys.readouterr().err
+
+
 def test_without_clue_nothing_is_compared(capsys, monkeypatch):
     from symlump.bench.linear import clue
 

@@ -79,13 +79,24 @@ def run(options: argparse.Namespace) -> Answer:
 
 
 def _read(options: argparse.Namespace) -> Model:
-    """The model with its parameter as a symbol, and the others as was asked."""
+    """The model with its parameter as a symbol, and the others as was asked.
+
+    Values at the start play no role, but parameters that are to be replaced need theirs.
+    """
+    from symlump.formats.source import NO_VALUE, quote_names
     from symlump.ode.substitute import substitute
 
     asked = argparse.Namespace(**{**vars(options), "parameters": "symbolic"})
     model = read_model(asked, partition=False)
+    absent = [note.removeprefix(NO_VALUE) for note in model.notes if note.startswith(NO_VALUE)]
+    model = replace(model, notes=tuple(n for n in model.notes if not n.startswith(NO_VALUE)))
     if options.parameters == "symbolic":
         return model
+    if absent and absent[0] != quote_names([options.parameter]):
+        raise MethodError(
+            f"parameters other than {options.parameter} need a value, or --parameters symbolic; without one: "
+            f"{absent[0]}"
+        )
     values = {
         name: model.initial_values[name]
         for name in model.ode.parameters

@@ -249,10 +249,20 @@ def read_polynomial(observable: Any, ode: ODE, further: Iterable[str] = ()) -> P
         if tokens.kind != "end":
             raise tokens.error("the end of the observable")
     except InputError as problem:
-        if re.fullmatch(r"[^\s+*/^()-]+", text):
-            ode.position(text)  # says which names there are
-        raise refusal(text) or VariableError(
-            f"the observable {text!r} cannot be read: {problem}"
+        if not text.strip():
+            raise VariableError(
+                "an observable is empty: name a variable, or write a linear form such as '2*x + y'"
+            ) from None
+        said, missing = str(problem), re.search("the name '(.+)' is not defined$", str(problem))
+        if missing is not None and missing[1] not in ("I", text):
+            try:
+                ode.position(missing[1])
+            except VariableError as unknown:  # says which names there are
+                said = str(unknown)
+        elif missing is not None and missing[1] == text:
+            ode.position(text)
+        raise refusal(text, missing is not None and missing[1] == "I") or VariableError(
+            f"the observable {text!r} cannot be read: {said}"
         ) from None
     return polynomial
 

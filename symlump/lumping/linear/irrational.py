@@ -31,8 +31,10 @@ def field_of(number: Any) -> str | None:
     return f"Q({', '.join(sorted(found))})" if found else None
 
 
-def refusal(observable: Any) -> MethodError | None:
+def refusal(observable: Any, imaginary: bool = False) -> MethodError | None:
     """The error for an observable with radicals among its coefficients, a text or of sympy; None for others.
+
+    Of a text, ``imaginary`` says that I in it is no variable.
 
     Examples
     --------
@@ -48,7 +50,8 @@ def refusal(observable: Any) -> MethodError | None:
                 sympy.root(int(root["under"] or root["base"]), int(root["degree"] or 2))
                 * sympy.Dummy()
                 for root in _ROOT.finditer(observable)
-            )
+            ),
+            sympy.I * int(imaginary) * sympy.Dummy(),
         )
     field = field_of(whole)
     if field is None:

@@ -264,8 +264,8 @@ def lump_family(ode: ODE, parameter: str, observables: Any, seed: int = 0) -> Lu
     check_system(ode, "lump_family")
     if not isinstance(ode, PolynomialODE):
         raise MethodError(
-            "lump_family takes polynomial systems; with quotients and functions put values of the parameter "
-            "into the system, and use lump(ode, Constrained(observables))"
+            "lump_family takes polynomial systems; with quotients and functions put values of the "
+            "parameter into the system, and use lump(ode, Constrained(observables)), or symlump lump"
         )
     if parameter in ode.index and parameter not in ode.parameters:
         raise MethodError(
@@ -275,8 +275,8 @@ def lump_family(ode: ODE, parameter: str, observables: Any, seed: int = 0) -> Lu
     matrices = PolynomialMatrices(ode, parameter, forms)
     if not matrices.depends:
         raise MethodError(
-            f"neither the system nor an observable depends on {parameter}: use lump(ode, "
-            "Constrained(observables))"
+            f"neither the system nor an observable depends on {parameter}: its one smallest lumping is that of "
+            "lump(ode, Constrained(observables)), or symlump lump --method constrained"
         )
     random = Random(seed)
     generic = derive(matrices, None, random)

@@ -218,7 +218,9 @@ def later(m, weight, bias=(0.0, 0.0), radius=None, bias_radius=(0.0, 0.0), befor
     stage = Stage(link, link, joint)
     mismatch = sizes.pop("mismatch", None)
     activated = how(m, phi or Line(), psi, mismatch)
-    return with_lines(m).later_step(stage, now(m, **sizes), activated, np.array([before]), NO_FORMS)
+    m, ranges = with_lines(m), now(m, **sizes)
+    lines = m.both_straight(ranges, activated)
+    return m.later_step(stage, ranges, activated, lines, np.array([before]), NO_FORMS)
 
 
 def row_fits(step, row, at, truth, spread=0):
@@ -383,7 +385,9 @@ def first(m, sides, middle=(0.0, 0.0, 0.0), error=(0.0, 0.0, 0.0), *, phi=None, 
     forms = Forms(np.array([middle]), sides[None], np.array([error]), terms, sides.shape[1])
     mismatch = sizes.pop("mismatch", None)
     activated = how(m, phi or Line(), psi, mismatch)
-    return with_lines(m).first_step(stage, now(m, **sizes), activated, forms, squared, cubed)
+    m, ranges = with_lines(m), now(m, **sizes)
+    lines = None if squared else m.both_straight(ranges, activated)
+    return m.first_step(stage, ranges, activated, forms, lines, cubed)
 
 
 def affine(row, t):

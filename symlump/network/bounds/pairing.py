@@ -32,8 +32,10 @@ from symlump.network.bounds.joint import Joint, Pairs
 from symlump.network.bounds.mixed import Mixed, parts_of
 from symlump.ode.exact import FloatArray, IntArray
 
-_SAMPLES = 256
+#: Partners are compared on so many samples; of layers wider than 256 on fewer, of so many numbers.
+_SAMPLES, _FEWEST, _NUMBERS = 256, 64, 1 << 16
 _SEED = 0
+_IDENTITY = activation("identity")
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +58,13 @@ class Stage:
     def pairs(self) -> Pairs:
         """Who is compared with whom."""
         return self.joint.pairs
+
+    @property
+    def is_linear(self) -> bool:
+        """Whether nothing happens to either network here, and no partner is scaled."""
+        one, two, pairs = self.original.activation, self.reduced.activation, self.pairs
+        plain = bool(np.all(pairs.before == 1) and np.all(pairs.after == 1))
+        return one == two == _IDENTITY and plain and not pairs.offset.any()
 
     def parted(self, units: npt.NDArray[np.bool_]) -> tuple[Stage, IntArray]:
         """The same stage, where some units are compared with φ(0) instead of a partner.
@@ -109,7 +118,9 @@ def side_by_side(
     _lengthen(first, len(second))
     _lengthen(second, len(first))
     maps = _fitting_maps(unit_maps, first, second)
-    x = samples_of(box, _SAMPLES, np.random.default_rng(_SEED))
+    widest = max(link.affine.bias.size for link in (*first, *second))
+    count = int(np.clip(_NUMBERS // widest, _FEWEST, _SAMPLES))
+    x = samples_of(box, count, np.random.default_rng(_SEED))
     h = g = x
     before: Pairs | None = None
     stages: list[Stage] = []
@@ -135,7 +146,7 @@ def _chosen(one: Link, two: Link, z: FloatArray, v: FloatArray, hint: IntArray |
     for phi, units in parts_of(one.activation, z.shape[1]):
         place = next((k for k, (psi, _) in enumerate(others) if psi == phi), None)
         if place is None:
-            none = _none(phi, z[:, units], phi(z[:, units]))
+            none = _none(phi, _Far.of(z[:, units], phi(z[:, units])))
             found.append(Pairs(none.partner, none.before, none.after, none.offset))
             continue
         _, there = others.pop(place)
@@ -176,7 +187,8 @@ def choose(
     """
     same = phi == psi
     h, g = phi(z), psi(v)
-    best = _none(phi, z, h) if same else _Candidate.worst(z.shape[1])
+    far = _Far.of(z, h)
+    best = _none(phi, far) if same else _Candidate.worst(z.shape[1])
     identities = [(1.0, 1.0, 0.0)]
     # φ(−v) = s·φ(v) + c is used as an identity, so c has to be a float, not the nearest one.
     if same and phi.reflection is not None and phi.reflection[1] == float(phi.reflection[1]):
@@ -184,8 +196,8 @@ def choose(
     for sign, s, c in identities:
         partner = np.full(z.shape[1], -1) if hint is None else hint
         if np.any(partner < 0):
-            partner = np.where(partner < 0, _nearest(z, h, sign * v, s * g + c), partner)
-        found = _measured(z, h, sign * v[:, partner], s * g[:, partner] + c)
+            partner = np.where(partner < 0, far.nearest(sign * v, s * g + c), partner)
+        found = far.measured(sign * v[:, partner], s * g[:, partner] + c)
         ones = np.ones(z.shape[1])
         best = best.or_better(_Candidate(found, partner, sign * ones, s * ones, c * ones))
         if same and phi.degree == 1:
@@ -194,7 +206,7 @@ def choose(
             size = (target**2).sum(axis=0)
             scale = (z * target).sum(axis=0) / np.where(size > 0, size, 1.0)
             scale = np.where(scale > 0, scale, 1.0)
-            found = _measured(z, h, scale * target, scale * s * g[:, partner])
+            found = far.measured(scale * target, scale * s * g[:, partner])
             # a scale must pay well: outgoing weights were added up with the scales of the reduction
             scaled = _Candidate(4 * found, partner, sign * scale, s * scale, 0 * scale)
             best = best.or_better(scaled)
@@ -225,27 +237,41 @@ class _Candidate:
         )
 
 
-def _none(phi: Activation, z: FloatArray, h: FloatArray) -> _Candidate:
+def _none(phi: Activation, far: _Far) -> _Candidate:
     """No partner: the unit is compared with φ(0)."""
-    zero = np.zeros(z.shape[1])
+    zero = np.zeros(far.z.shape[1])
     at_zero = float(phi(np.zeros(1))[0])
-    cost = _measured(z, h, 0 * z, 0 * h + at_zero)
+    cost = far.measured(0.0, at_zero)
     return _Candidate(cost, zero.astype(np.int64), zero, zero, zero + at_zero)
 
 
-def _measured(z: FloatArray, h: FloatArray, v: FloatArray, g: FloatArray) -> FloatArray:
-    """How far units are apart: mean squared distances relative to the spread of each."""
-    # Relative to the variance, so units of any size count alike. What is constant on the samples has none:
-    # 1e-300 makes 0/0 a 0, and any distance from it enormous.
-    far_z, far_h = ((z - v) ** 2).mean(axis=0), ((h - g) ** 2).mean(axis=0)
-    return np.asarray(far_z / (z.var(axis=0) + 1e-300) + far_h / (h.var(axis=0) + 1e-300))
+@dataclass(frozen=True, eq=False)
+class _Far:
+    """How far units are from others: mean squared distances relative to the spread of each.
 
+    Relative to the variance, so units of any size count alike. What is constant on the samples has none:
+    1e-300 makes 0/0 a 0, and any distance from it enormous.
+    """
 
-def _nearest(z: FloatArray, h: FloatArray, v: FloatArray, g: FloatArray) -> IntArray:
-    """For each column of (z, h) the nearest column of (v, g), in that measure."""
-    cost = _distances(z, v) / (z.var(axis=0) + 1e-300)[:, None]
-    cost += _distances(h, g) / (h.var(axis=0) + 1e-300)[:, None]
-    return np.asarray(cost.argmin(axis=1), dtype=np.int64)
+    z: FloatArray
+    h: FloatArray
+    spread_z: FloatArray
+    spread_h: FloatArray
+
+    @classmethod
+    def of(cls, z: FloatArray, h: FloatArray) -> _Far:
+        return cls(z, h, z.var(axis=0) + 1e-300, h.var(axis=0) + 1e-300)
+
+    def measured(self, v: FloatArray | float, g: FloatArray | float) -> FloatArray:
+        """From one other each."""
+        far_z, far_h = ((self.z - v) ** 2).mean(axis=0), ((self.h - g) ** 2).mean(axis=0)
+        return np.asarray(far_z / self.spread_z + far_h / self.spread_h)
+
+    def nearest(self, v: FloatArray, g: FloatArray) -> IntArray:
+        """For each column of (z, h) the nearest column of (v, g)."""
+        cost = _distances(self.z, v) / self.spread_z[:, None]
+        cost += _distances(self.h, g) / self.spread_h[:, None]
+        return np.asarray(cost.argmin(axis=1), dtype=np.int64)
 
 
 def _distances(a: FloatArray, b: FloatArray) -> FloatArray:

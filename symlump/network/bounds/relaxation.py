@@ -41,6 +41,7 @@ from symlump.network.bounds.steps import (
     Activated,
     Ranges,
     RelaxedStage,
+    both_straight,
     first_step,
     given_up,
     later_step,
@@ -123,7 +124,11 @@ def _walk(
             ensure_finite(z, "pre-activations")
             now, how = _activated(stage, z, both)
             if relax and not last:
-                if adapting and (apart := given_up(stage, now, how)[0]).sum() * _FEW > units:
+                bent = squared and not steps
+                lines = None if bent and not adapting else both_straight(now, how)
+                apart = given_up(stage, now, how, lines) if adapting and lines else nothing[:1]
+                if apart.sum() * _FEW > units:
+                    apart = apart[0]
                     stage, taken = stage.parted(apart)
                     stages[number], stages[number + 1] = (
                         stage,
@@ -134,13 +139,13 @@ def _walk(
                     forms = [form[:, taken] for form in forms]
                     both = _joined(_where(apart, now.original, now.difference), now.reduced)
                     now, how = _activated(stage, now.original, both)
-                if steps:
-                    steps.append(later_step(stage, now, how, before.magnitude, forms[0]))
+                if steps and lines:
+                    steps.append(later_step(stage, now, how, lines, before.magnitude, forms[0]))
                 else:
                     cubed = box.lower.shape[-1] <= MOST_CUBED
-                    firsts = [first_step(stage, now, how, forms[0], squared, cubed)]
-                    if adapting and squared:
-                        firsts.append(first_step(stage, now, how, forms[0], False))
+                    firsts = [first_step(stage, now, how, forms[0], None, cubed)] if bent else []
+                    if lines is not None:
+                        firsts.append(first_step(stage, now, how, forms[0], lines))
                     steps = firsts[:1]
             found.append(now)
             h, g = now.original_output, now.reduced_output
@@ -189,6 +194,9 @@ def _activated(stage: Stage, z: Interval, both: Interval) -> tuple[Ranges, Activ
         v = _seen_from(v, pairs.partner, z - dz)
         shifted = v[..., pairs.partner]
     hull = z | shifted
+    if stage.is_linear:
+        line = curve_of(stage.reduced.activation, 1.0)
+        return Ranges(z, v, dz, z, v, dz), Activated(line, line, hull, None)
     extent = float(max(hull.magnitude.max(initial=0), v.magnitude.max(initial=0)))
     psi = curve_of(stage.reduced.activation, extent)
     if not units:

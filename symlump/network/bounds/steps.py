@@ -89,7 +89,12 @@ class RelaxedStage:
 
 
 def first_step(
-    stage: Stage, now: Ranges, how: Activated, forms: Forms, squared: bool, cubed: bool = False
+    stage: Stage,
+    now: Ranges,
+    how: Activated,
+    forms: Forms,
+    lines: Lines | None,
+    cubed: bool = False,
 ) -> RelaxedStage:
     """Make the step of the first stage.
 
@@ -97,17 +102,17 @@ def first_step(
     ----------
     forms : Forms
         The rows (δz, ẑ, z) in terms of the inputs, affine here.
-    squared : bool
-        Use products of two inputs.
+    lines : Lines, optional
+        Straight bands, to use these; without them bands are bent, along products of two inputs.
     cubed : bool
-        With it, use those of three, too.
+        Use those of three, too.
     """
-    made = _first(stage, now, how, forms, squared + (squared and cubed))
+    made = _first(stage, now, how, forms, lines, 0 if lines else 1 + cubed)
     return _step(stage, now, made, forms, np.full((1, 1), SMALLEST * made[0].shape[-1]))
 
 
 def later_step(
-    stage: Stage, now: Ranges, how: Activated, before: FloatArray, forms: Forms
+    stage: Stage, now: Ranges, how: Activated, lines: Lines, before: FloatArray, forms: Forms
 ) -> RelaxedStage:
     """Make the step of a later stage.
 
@@ -118,24 +123,29 @@ def later_step(
     forms : Forms
         The rows (δz, ẑ, z) in terms of the inputs.
     """
-    made, lost = _later(stage, now, how, before)
+    made, lost = _later(stage, now, how, lines, before)
     return _step(stage, now, made, forms, lost)
 
 
-def given_up(stage: Stage, now: Ranges, how: Activated) -> npt.NDArray[np.bool_]:
+def given_up(stage: Stage, now: Ranges, how: Activated, lines: Lines) -> npt.NDArray[np.bool_]:
     """For which units the difference of two straight bands is narrower than what is made of δz."""
     if not stage.pairs.partner.size:
         return np.zeros((1, 0), dtype=bool)
-    one, two = _straight(now, how)
-    *_, apart = _straight_difference(stage, now, how, one, two)
+    *_, apart = _straight_difference(stage, now, how, lines)
     return np.asarray(apart)
 
 
-def _straight(now: Ranges, how: Activated) -> tuple[Band, Band]:
-    """Straight bands of h and of ĥ, made together where the activation is the same."""
+def both_straight(now: Ranges, how: Activated) -> Lines:
+    """Straight bands of h and of ĥ, made together where the activation is the same.
+
+    They hold on smaller ranges, too.
+    """
+    units = now.original.lower.shape[-1]
+    if not units:
+        two = straight(how.reduced, now.reduced)
+        return two[..., :0], two
     if how.original is not how.reduced or isinstance(how.original, MixedCurve):
         return straight(how.original, now.original), straight(how.reduced, now.reduced)
-    units = now.original.lower.shape[-1]
     ends = (
         np.concatenate(x, axis=-1)
         for x in ((now.original.lower, now.reduced.lower), (now.original.upper, now.reduced.upper))
@@ -144,6 +154,8 @@ def _straight(now: Ranges, how: Activated) -> tuple[Band, Band]:
     return both[..., :units], both[..., units:]
 
 
+#: Straight bands of h and of ĥ.
+Lines = tuple[Band, Band]
 _First = tuple[FloatArray, FloatArray, FloatArray, FloatArray]
 _Later = tuple[Scaled, FloatArray, FloatArray, FloatArray]
 
@@ -163,7 +175,7 @@ def _step(
 
 
 def _later(
-    stage: Stage, now: Ranges, how: Activated, before: FloatArray
+    stage: Stage, now: Ranges, how: Activated, lines: Lines, before: FloatArray
 ) -> tuple[_Later, FloatArray]:
     """Straight bands, put together with (δz, ẑ) = J·y' + e; and what underflows where one entry is used."""
     joint, pairs = stage.joint, stage.pairs
@@ -176,10 +188,7 @@ def _later(
     lost = lost + (SMALLEST / relative) * error.sum(axis=-1, keepdims=True)
     # ĥ = slope·ẑ + offset ± radius, with ẑ put in by its rows of J: a band of the inputs of the stage. What J
     # and e round is multiplied by the slope, too.
-    if units:
-        one, two = _straight(now, how)
-    else:
-        two = straight(how.reduced, now.reduced)
+    two = lines[1]
     bias = joint.bias[: joint.shape[0]]
     constant = two.slope * bias[units:] + two.offset
     radius = two.radius + np.abs(two.slope) * error[..., units:] + relative * np.abs(two.offset)
@@ -187,7 +196,7 @@ def _later(
         none = np.zeros((two.slope.shape[0], 0))
         return (Scaled(joint, none, none, two.slope), constant, radius, none), lost
     # The same of δh = d·δz + t·ẑ_p + c: d weighs the rows of δz, t those of the partners' ẑ.
-    d, t, c, rho, spread, _ = _straight_difference(stage, now, how, one, two)
+    d, t, c, rho, spread, _ = _straight_difference(stage, now, how, lines)
     level = d * bias[:units] + c
     rho = rho + np.abs(d) * error[..., :units] + relative * np.abs(c)
     if t.any():
@@ -203,10 +212,10 @@ def _later(
 
 
 def _straight_difference(
-    stage: Stage, now: Ranges, how: Activated, one: Band, two: Band
+    stage: Stage, now: Ranges, how: Activated, lines: Lines
 ) -> tuple[Any, ...]:
     """d, t, c, ρ, rad with δh = d·δz + t·ẑ_p + c ± (ρ + rad·|δz|), and for which units it is of two bands."""
-    pairs = stage.pairs
+    pairs, (one, two) = stage.pairs, lines
     partner, a, s = pairs.partner, pairs.before, pairs.after
     # φ(z) − φ(a·ẑ_p) is δz times the mean slope between the two, and φ(a·ẑ_p) − s·ĥ_p − c is μ.
     direct, spread = how.original.slopes(how.hull).ball()
@@ -255,7 +264,9 @@ def _narrowest(
     return *best, first & ~last
 
 
-def _first(stage: Stage, now: Ranges, how: Activated, forms: Forms, powers: int) -> _First:
+def _first(
+    stage: Stage, now: Ranges, how: Activated, forms: Forms, lines: Lines | None, powers: int
+) -> _First:
     """Bands of functions that are affine in the inputs: straight, along parabolas (1) or cubics (2)."""
     pairs, n = stage.pairs, forms.inputs
     units, partner = pairs.partner.size, pairs.partner
@@ -263,12 +274,13 @@ def _first(stage: Stage, now: Ranges, how: Activated, forms: Forms, powers: int)
     relative = gamma(2 * n * n + forms.middle.shape[-1] + 16)
     error = grow(forms.error, forms.terms + 16)
     reduced = _Forms(forms.middle[:, units:last], forms.sides[:, units:last], error[:, units:last])
-    own = _composed(how.reduced, now.reduced, reduced, powers, relative)
+    one, two = lines or (None, None)
+    own = _composed(how.reduced, now.reduced, reduced, two, powers, relative)
     if not units:
         return (*own, np.zeros((own[2].shape[0], 0)))
     whole = _Forms(forms.middle[:, last:], forms.sides[:, last:], error[:, last:])
     difference = _Forms(forms.middle[:, :units], forms.sides[:, :units], error[:, :units])
-    matrix, constant, radius = _composed(how.original, now.original, whole, powers, relative)
+    matrix, constant, radius = _composed(how.original, now.original, whole, one, powers, relative)
     # Both are functions of the same inputs here, so the coefficients of h and s·ĥ_p cancel before any
     # absolute value is taken.
     s = pairs.after
@@ -306,12 +318,11 @@ class _Forms:
 
 
 def _composed(
-    phi: Curve, z: Interval, inner: _Forms, powers: int, relative: float
+    phi: Curve, z: Interval, inner: _Forms, band: Band | None, powers: int, relative: float
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """φ of an affine function: matrix, constant and radius."""
+    """φ of an affine function: matrix, constant and radius, by a given straight band or a bent one."""
     reach, error = inner.reach, inner.error
-    if not powers:
-        band = straight(phi, z)
+    if band is not None:
         offset = band.offset + band.slope * inner.middle
         size = np.abs(band.offset) + np.abs(band.slope) * (np.abs(inner.middle) + reach)
         radius = band.radius + np.abs(band.slope) * error + relative * size

@@ -423,6 +423,45 @@ def test_never_looser_than_crown(width):
     assert (np.abs(f(x) - small.network(x)).max(axis=0) <= cut).all()
 
 
+def test_crown_in_numpy_is_that_of_auto_lirpa():
+    """Their lines for tanh differ a little."""
+    pytest.importorskip("auto_LiRPA", reason="from a clone on PYTHONPATH")
+    from symlump.bench.bounds.crown import crown
+    from symlump.bench.bounds.lirpa import prepare
+
+    rng = np.random.default_rng(0)
+    f, g = (
+        sl.Network.dense(
+            [rng.normal(size=size) for size in ((w, 3), (w, w), (2, w))], activation="tanh"
+        )
+        for w in (6, 4)
+    )
+    assert prepare(f, g)() == pytest.approx(crown(f, g), rel=0.02)
+
+
+def test_rows_beside_auto_lirpa():
+    from symlump.bench.bounds.crown import HEADER, CrownRow, cells
+    from symlump.bench.bounds.lirpa import can_import, prepare
+
+    row = CrownRow(64, 1.0, 4.0, 3.0, 0.1, 1.0, 0.03, 0.01, 1.1, 50.0)
+    by = {
+        times: dict(
+            zip(
+                HEADER,
+                cells(replace(row, lirpa=4.1, lirpa_seconds=0.03 / times, lirpa_made=0.5)),
+                strict=True,
+            )
+        )
+        for times in (2.9, 3.1)
+    }
+    assert [by[times]["≤ 3 ×"] for times in (2.9, 3.1)] == ["yes", "no"]
+    assert by[2.9]["time / it"] == "2.9 ×" and by[2.9]["to make it, s"] == "0.5"
+    assert dict(zip(HEADER, cells(row), strict=True))["≤ 3 ×"] == "–"
+    if not can_import():
+        with pytest.raises(MethodError, match="put a clone of it on PYTHONPATH"):
+            prepare(*(sl.Network.dense([[[1.0]]]) for _ in "fg"))
+
+
 @given(st.integers(0, 2**32 - 1))
 @settings(max_examples=20, deadline=None)
 def test_products_of_three_inputs_and_partners_given_up(seed):

@@ -2,7 +2,8 @@
 
 That network computes f − f̂: the layers of both side by side, the last ones with opposite signs. CROWN carries
 rows of coefficients backward through it, with one line below and one above each activation. It is computed in
-floats, so it is a yardstick and no certificate.
+floats, so it is a yardstick and no certificate. Here it is a few lines of numpy, for tanh alone; auto_LiRPA,
+which is for networks of any kind, is measured beside it where it can be imported.
 
 References
 ----------
@@ -54,6 +55,9 @@ class CrownRow:
         The most of them by the least.
     peak : float
         Additional memory at the peak, in MB.
+    lirpa, lirpa_seconds, lirpa_made : float, optional
+        What CROWN gives by auto_LiRPA, seconds of the processor of one call (the least of three by turns with
+        the others), and those for reading both networks into it before; None where it cannot be imported.
     """
 
     width: int
@@ -66,6 +70,9 @@ class CrownRow:
     crown_seconds: float
     spread: float
     peak: float
+    lirpa: float | None = None
+    lirpa_seconds: float | None = None
+    lirpa_made: float | None = None
 
 
 def measure(widths: Sequence[int], seed: int = 0) -> Iterator[CrownRow]:
@@ -77,6 +84,7 @@ def measure(widths: Sequence[int], seed: int = 0) -> Iterator[CrownRow]:
     >>> row.sampled <= row.bound <= row.uncut <= row.crown
     True
     """
+    from symlump.bench.bounds.lirpa import can_import, prepare
     from symlump.compression.compress import compress
     from symlump.compression.merging.afde import AFDE
     from symlump.network.network import Network
@@ -100,7 +108,16 @@ def measure(widths: Sequence[int], seed: int = 0) -> Iterator[CrownRow]:
             float(np.abs(f(part) - g(part)).max()) for part in np.array_split(x, 1 + width // 16)
         )
         ours, theirs, uncut, other = [], [], 0.0, 0.0
+        there = can_import()  # to import it takes seconds, which are not counted
+        start = time.process_time()
+        by_lirpa = prepare(f, g) if there else None
+        made = time.process_time() - start
+        lirpas, value = [], None
         for _ in range(_RUNS):
+            if by_lirpa:
+                start = time.process_time()
+                value = float(by_lirpa().max())
+                lirpas.append(time.process_time() - start)
             start = time.process_time()
             other = float(crown(f, g).max())
             theirs.append(time.process_time() - start)
@@ -109,8 +126,9 @@ def measure(widths: Sequence[int], seed: int = 0) -> Iterator[CrownRow]:
             ours.append(time.process_time() - start)
         least, most = min(ours), max(ours)
         yield CrownRow(
-            width, bound, other, uncut, sampled, cut, least, min(theirs), most / least, peak
-        )
+            width, bound, other, uncut, sampled, cut, least, min(theirs), most / least, peak,
+            value, min(lirpas, default=None), made if lirpas else None,
+        )  # fmt: skip
 
 
 def crown(f: Network, g: Network, half: float = 1.0) -> FloatArray:
@@ -187,13 +205,19 @@ def _line_above(low: FloatArray, high: FloatArray) -> tuple[FloatArray, FloatArr
 
 HEADER = (
     "width", "bound", "uncut", "CROWN", "sampled", "bound / sampled", "≤ 100 ×", "never looser", "bound, s",
-    "uncut, s", "CROWN, s", "time / CROWN", "target", "reached", "max/min", "peak, MB",
+    "uncut, s", "CROWN, s", "time / CROWN", "target", "reached", "auto_LiRPA", "its s", "to make it, s",
+    "time / it", "≤ 3 ×", "max/min", "peak, MB",
 )  # fmt: skip
 
 
 def cells(row: CrownRow) -> tuple[str, ...]:
-    """One line of the table; the target is for the times."""
+    """One line of the table; the targets are for the times, beside either CROWN."""
     ratio = row.seconds / row.crown_seconds
+    lirpa: tuple[str, ...] = ("–",) * 5
+    if row.lirpa is not None and row.lirpa_seconds is not None and row.lirpa_made is not None:
+        by = row.seconds / row.lirpa_seconds
+        times = f"{row.lirpa_seconds:.3g}", f"{row.lirpa_made:.3g}", f"{by:.1f} ×"
+        lirpa = f"{row.lirpa:.3g}", *times, "yes" if by <= 3 else "no"
     return (
         str(row.width),
         *(f"{value:.3g}" for value in (row.bound, row.uncut, row.crown, row.sampled)),
@@ -206,6 +230,7 @@ def cells(row: CrownRow) -> tuple[str, ...]:
         f"{ratio:.1f} ×",
         "≤ 3",
         "yes" if ratio <= 3 else "no",
+        *lirpa,
         f"{row.spread:.2f}",
         f"{row.peak:.0f}",
     )

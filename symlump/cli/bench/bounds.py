@@ -14,7 +14,8 @@ DESCRIPTION = """\
 Compress random and trained networks, bound the difference, and look for inputs beyond the bound: samples,
 corners, gradients. Exit code 1 if one is found. Dense ones come in float64, float32 and bfloat16 and with
 twelve activations, and the worst points are evaluated by intervals of 128 bits; --graphs are convolutional and
-residual. --crown instead bounds wide tanh networks, and compares with CROWN on the network of the difference.
+residual. --crown instead bounds wide tanh networks, and compares with CROWN on the network of the difference:
+in numpy, and by auto_LiRPA where it can be imported (from a clone on PYTHONPATH).
 """
 _MODELS, _SAMPLES = 50, 1000
 

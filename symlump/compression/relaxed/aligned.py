@@ -10,8 +10,8 @@ import numpy as np
 from symlump.errors import MethodError
 from symlump.network.chain import Chain, Layer
 from symlump.network.network import Network
-from symlump.network.nodes import Affine, Node
-from symlump.network.shared import refuse_shared
+from symlump.network.nodes import Affine, Concatenate, Node, Select
+from symlump.network.written.grouped import families, groups_of
 
 #: What two networks may differ in: weights, names, and types of numbers in files.
 _OWN = {"name", "inputs", "weight", "bias", "weight_name", "bias_name", "doubt", "called", "whole"}
@@ -21,7 +21,8 @@ def align(original: Network, reduced: Network) -> tuple[Network, Network]:
     """Both networks with the same nodes under the names of the original.
 
     Sums over groups of units are taken into the layer that reads them, and where one network has more layers
-    than the other, linear layers into the next one: so a factorisation W ≈ U·V is one layer again.
+    than the other, linear layers into the next one: so a factorisation W ≈ U·V is one layer again. Weights that
+    layers share stay shared if the same layers share theirs in both networks; else each layer has its own.
 
     Raises
     ------
@@ -35,12 +36,26 @@ def align(original: Network, reduced: Network) -> tuple[Network, Network]:
     >>> [layer.weight.tolist() for layer in align(net, split)[1].layers]
     [[[1.0, 2.0]], [[3.0]]]
     """
-    for network in (original, reduced):
-        refuse_shared(network.layers, "explain_reduction")
     one, two = _with_sums(original), _with_sums(reduced)
+    two = _with_groups(one, two)
     if list(map(type, one.nodes)) != list(map(type, two.nodes)):
         one, two = _composed(one), _composed(two)
-    return one, _renamed(one, two)
+    two = _renamed(one, two)
+    if _shared(one) != _shared(two):
+        return _untied(one), _untied(two)
+    return one, two
+
+
+def _shared(network: Network) -> set[frozenset[str]]:
+    """The sets of layers that share weights, or biases."""
+    return {frozenset(k.name for k in users) for users in network.sharing.values()}
+
+
+def _untied(network: Network) -> Network:
+    """The network with weights of its own in each layer, since the other one shares them differently."""
+    if not network.sharing:
+        return network
+    return network.with_layers(replace(k, weight_name="", bias_name="") for k in network.layers)
 
 
 def _with_sums(network: Network) -> Network:
@@ -61,6 +76,36 @@ def _with_sums(network: Network) -> Network:
     return network.with_chain(
         Chain(tuple(replace(layer, groups=None) for layer in layers), chain.dtype)
     )
+
+
+def _with_groups(original: Network, reduced: Network) -> Network:
+    """The reduced network, where groups of one channel each are read as one layer, as the original has them."""
+    nodes: list[Node] = []
+    found = families(original)
+    for node in reduced.nodes:
+        family = found.get(node.name)
+        if family is None or not isinstance(node, Affine) or not node.depthwise:
+            nodes.append(node)
+            continue
+        count, source = len(family.parts), node.inputs[0]
+        if reduced.shapes[source][0] != count:
+            return reduced
+        rows = np.arange(node.units).reshape(count, -1)
+        for inner in original.nodes:
+            if inner.name in family.selections:
+                group = family.selections.index(inner.name)
+                nodes.append(Select(inner.name, (source,), np.array([group])))
+            elif inner.name in family.parts:
+                group = family.parts.index(inner.name)
+                bias = None if node.bias is None else node.bias[rows[group]]
+                nodes.append(
+                    replace(
+                        node, name=inner.name, inputs=(family.selections[group],), depthwise=False,
+                        weight=node.weight[rows[group]], bias=bias,
+                    )
+                )  # fmt: skip
+        nodes.append(Concatenate(node.name, family.parts))
+    return replace(reduced, nodes=tuple(nodes))
 
 
 def _composed(network: Network) -> Network:
@@ -97,7 +142,7 @@ def _product(second: Affine, first: Affine) -> Affine:
     if first.bias is not None:
         bias = left @ first.bias + (0.0 if bias is None else bias)
     weight = np.tensordot(left, first.weight, axes=1)
-    return replace(first, name=second.name, weight=weight, bias=bias)
+    return replace(first, name=second.name, weight=weight, bias=bias, weight_name="", bias_name="")
 
 
 def _renamed(original: Network, reduced: Network) -> Network:
@@ -109,9 +154,13 @@ def _renamed(original: Network, reduced: Network) -> Network:
         )
     names = {b.name: a.name for a, b in zip(original.nodes, reduced.nodes, strict=True)}
     nodes: list[Node] = []
+    groups, others = groups_of(original), groups_of(reduced)
     for one, two in zip(original.nodes, reduced.nodes, strict=True):
         node = replace(two, name=one.name, inputs=tuple(names[name] for name in two.inputs))
-        if type(one) is not type(two) or node.inputs != one.inputs or not _alike(one, node):
+        alike = type(one) is type(two) and (
+            _alike(one, node) or _narrower(one, node, groups.get(one.name), others.get(two.name))
+        )
+        if not alike or node.inputs != one.inputs:
             raise _differ(
                 f"step {one.name!r} of the original ({_described(one)}) meets {two.name!r} "
                 f"({_described(two)})"
@@ -127,6 +176,14 @@ def _renamed(original: Network, reduced: Network) -> Network:
                 f"an output has shape {original.shapes[name]} in one, {network.shapes[name]} in the other"
             )
     return network
+
+
+def _narrower(
+    one: Node, two: Node, group: tuple[str, int] | None, other: tuple[str, int] | None
+) -> bool:
+    """Whether both select the channels of a grouped convolution, of the group of the same number."""
+    selections = isinstance(one, Select) and isinstance(two, Select)
+    return selections and group is not None and other is not None and group[1] == other[1]
 
 
 def _alike(one: Node, two: Node) -> bool:

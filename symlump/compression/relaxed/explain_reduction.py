@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from symlump.errors import MethodError
 from symlump.memory import memory_errors
 from symlump.network.network import Network
 from symlump.network.nodes import Affine
+from symlump.network.written.grouped import families, groups_of
 from symlump.ode.exact import FloatArray, IntArray
 from symlump.tables import table_html, table_text
 
@@ -28,6 +29,11 @@ _LEGEND = """\
 ε: how far the coefficients of a unit are, at most, from those of the unit that it stands on; of a removed
 unit, how far they, or the weights that read it, are from zero. δ: the 2-norm of the least change of all
 weights that makes the reduction exact."""
+
+
+_UNTIED = """\
+Weights that several layers of the original share are no longer shared in the reduced network, so each of these
+layers has a map of its own."""
 
 
 @dataclass(frozen=True)
@@ -108,6 +114,29 @@ def _changed(layer: LayerExplanation) -> str:
     return ", ".join(parts)
 
 
+def _together(parts: list[LayerExplanation]) -> LayerExplanation:
+    """One line for the groups of a convolution."""
+    first = parts[0]
+    if len(parts) == 1:
+        return first
+    before = np.cumsum([0, *(part.units for part in parts)])
+    worst = max(range(len(parts)), key=lambda n: parts[n].eps)
+    summed = {
+        name: sum(getattr(part, name) for part in parts)
+        for name in (
+            "units", "blocks", "alone", "merged", "exact", "zero", "constant", "unread", "weights", "zeroed",
+        )
+    }  # fmt: skip
+    return replace(
+        first,
+        **summed,
+        eps=parts[worst].eps,
+        worst=int(before[worst]) + parts[worst].worst,
+        scale=sum(part.scale * part.units for part in parts) / summed["units"],
+        defect=float(np.linalg.norm([part.defect for part in parts])),
+    )
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class ReductionExplanation:
     """A reduced network as a relaxed lumping of the original.
@@ -143,12 +172,13 @@ class ReductionExplanation:
         names = [layer.name for layer in self.quotient.original.layers]
         if chain is not None:
             names = [f"layer {n} ({k.activation.name})" for n, k in enumerate(chain.layers, 1)]
-        return tuple(
-            self._layer(name, one, two)
-            for name, one, two in zip(
-                names, self.quotient.original.layers, self.quotient.reduced.layers, strict=True
-            )
-        )
+        pairs = zip(names, self.quotient.original.layers, self.quotient.reduced.layers, strict=True)
+        groups = groups_of(self.quotient.original)
+        found: dict[str, list[LayerExplanation]] = {}
+        for name, one, two in pairs:  # the parts of a grouped convolution are one layer
+            whole = groups.get(one.name, (name, 0))[0]
+            found.setdefault(whole, []).append(self._layer(whole, one, two))
+        return tuple(map(_together, found.values()))
 
     def _layer(self, name: str, layer: Affine, reduced: Affine) -> LayerExplanation:
         condition = self.quotient.conditions[layer.name]
@@ -200,6 +230,22 @@ class ReductionExplanation:
         return tuple(
             self.quotient.rows(layer.name).partner for layer in self.quotient.original.hidden
         )
+
+    @property
+    def named_unit_maps(self) -> dict[str, IntArray]:
+        """The same by the names of the layers, a convolution in groups as one layer."""
+        families_of = families(self.quotient.original)
+        parts = {name: family for family in families_of.values() for name in family.parts}
+        found: dict[str, IntArray] = {}
+        widths = {layer.name: layer.units for layer in self.quotient.reduced.layers}
+        before: dict[str, int] = {}
+        for layer, units in zip(self.quotient.original.hidden, self.unit_maps, strict=True):
+            name = parts[layer.name].name if layer.name in parts else layer.name
+            first = before.get(name, 0)
+            shifted = np.where(units < 0, -1, units + first)
+            found[name] = np.concatenate([found.get(name, shifted[:0]), shifted])
+            before[name] = first + widths[layer.name]
+        return found
 
     @property
     def eps(self) -> float:
@@ -351,9 +397,9 @@ class ReductionExplanation:
         return table_text(*self._table())
 
     def __str__(self) -> str:
-        return "\n".join(
-            [self.headline(), *map(str, self.layers), *([] if self.exact else [_LEGEND])]
-        )
+        notes = [_UNTIED] if self.original.sharing and not self.quotient.original.sharing else []
+        legend = [] if self.exact else [_LEGEND]
+        return "\n".join([self.headline(), *map(str, self.layers), *notes, *legend])
 
     def __repr__(self) -> str:
         return f"<ReductionExplanation: {self.headline()}>"

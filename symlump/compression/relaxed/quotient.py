@@ -150,6 +150,7 @@ class Quotient:
             self._axis[units], self._place[units] = number, np.arange(units.size)
         self._layers = {layer.name: layer for layer in reduced.layers}
         self._fixed = self._standing()
+        self._slots = {number: self._found_slots(number) for number in range(len(self.ties.axes))}
         self._known: dict[
             str, tuple[list[UnitMap], object]
         ] = {}  # by the maps that it was made with
@@ -191,7 +192,27 @@ class Quotient:
 
     def width(self, axis: int) -> int:
         """How many units the reduced network has there."""
-        return self._layers[self.ties.makers[axis][0]].units
+        return int(self._slots[axis].size)
+
+    def _found_slots(self, axis: int) -> IntArray:
+        """The units of the reduced network in an axis: of its first maker those that the same values hold.
+
+        All of them, unless groups or heads read some of the maker's units each.
+        """
+        maker, units = self.ties.makers[axis][0], self.ties.axes[axis]
+        made = self._other.units[maker]
+        if self.ties.units[maker].size == units.size:
+            return made
+        wanted, holds = set(), {unit: set[str]() for unit in made.tolist()}
+        for name, own in self.ties.units.items():
+            if np.isin(units[0], own):
+                wanted.add(name)
+            for unit in np.intersect1d(made, self._other.units[name]).tolist():
+                holds[unit].add(name)
+        found = np.array([unit for unit in made.tolist() if holds[unit] == wanted], dtype=np.int64)
+        if not found.size:
+            raise self._joined(maker)
+        return found
 
     def is_known(self, name: str) -> bool:
         """Whether the maps of all units of a value are known."""
@@ -211,7 +232,7 @@ class Quotient:
             If a unit has fewer there than others.
         """
         units, positions = self._other.units[name], self._other.positions[name]
-        made = self._other.units[self.ties.makers[axis][0]]
+        made = self._slots[axis]
         order = np.lexsort((positions, units))
         inside = order[np.isin(units[order], made)]
         if inside.size % made.size:
@@ -261,7 +282,7 @@ class Quotient:
                 continue
             inside = self._axis[units] == number
             places, found = self._place[units[inside]], self.maps[int(number)]
-            made = self._other.units[self.ties.makers[number][0]]
+            made = self._slots[int(number)]
             chosen = found.partner[places]
             partner[inside] = np.where(chosen < 0, -1, made[chosen])
             scale[inside], offset[inside] = found.after[places], found.offset[places]
@@ -288,8 +309,11 @@ class Quotient:
                 continue
             inside, own = self._axis[units] == number, self.maps[int(number)]
             places = self._place[units[inside]]
-            for field in ("partner", "kind", "before", "after", "offset"):
+            for field in ("kind", "before", "after", "offset"):
                 getattr(found, field)[inside] = getattr(own, field)[places]
+            chosen = own.partner[places]
+            channels = self.columns(name, int(number))[:, 0]
+            found.partner[inside] = np.where(chosen < 0, -1, channels[chosen])
         return found
 
     def fold(self, layer: Affine) -> tuple[FloatArray, FloatArray, FloatArray, MapReading]:
@@ -376,8 +400,11 @@ class Quotient:
             weight[stays] += condition.weight[stays]
             moved = condition.bias
         else:
-            change, moved = _least(condition.weight, condition.bias, reading)
-            weight[:, reading.unread] = 0.0
+            users = self._users(layer)
+            biases = sum(self.conditions[user].bias for user in users)
+            change = _least(condition.weight, np.asarray(biases), len(users), reading)
+            moved = condition.bias - change.sum(axis=2) @ reading.offset
+            weight[np.ix_(rows.kind != UNREAD, reading.unread)] = 0.0
             weight[stays] += change[stays]
             weight[zero] = 0.0
             moving = np.diff(reading.matrix.indptr) > 0
@@ -391,16 +418,34 @@ class Quotient:
             layer, weight=weight.reshape(layer.weight.shape), bias=bias if has_bias else None
         )
 
+    def _users(self, layer: Affine) -> list[str]:
+        """The layers that have this layer's weights, each with a bias of its own; one for each bias."""
+        if not layer.weight_name:
+            return [layer.name]
+        users: dict[str, str] = {}
+        for other in self.original.layers:
+            if other.weight_name == layer.weight_name:
+                users.setdefault(other.bias_name or f"of {other.name}", other.name)
+        return [*users.values()]
+
     @cached_property
     def changes(self) -> dict[str, float]:
-        """The 2-norm of what separates each layer of the reference from the original's."""
+        """The 2-norm of what separates each layer of the reference from the original's.
+
+        What layers share counts where it is first.
+        """
         found: dict[str, float] = {}
+        counted: set[tuple[str, str]] = set()
         for one, two in zip(self.original.layers, self.reference.layers, strict=True):
             bias = np.zeros(one.units) if one.bias is None else one.bias
             moved = (0.0 if two.bias is None else two.bias) - bias
-            found[one.name] = float(
-                np.hypot(np.linalg.norm(two.weight - one.weight), np.linalg.norm(moved))
-            )
+            norms = [float(np.linalg.norm(a)) for a in (two.weight - one.weight, moved)]
+            names = ("weight", one.weight_name), ("bias", one.bias_name)
+            norms = [
+                0.0 if key in counted else norm for key, norm in zip(names, norms, strict=True)
+            ]
+            counted |= {key for key in names if key[1]}
+            found[one.name] = float(np.hypot(norms[0], norms[1]))
         return found
 
     @property
@@ -409,15 +454,16 @@ class Quotient:
         return float(np.linalg.norm(list(self.changes.values())))
 
 
-def _least(
-    weight: FloatArray, bias: FloatArray, reading: MapReading
-) -> tuple[FloatArray, FloatArray]:
-    """The least ΔW and Δb with ΔW·P = R at each offset and ΔW·q + Δb = r, for each row R, r.
+def _least(weight: FloatArray, bias: FloatArray, users: int, reading: MapReading) -> FloatArray:
+    """The least ΔW and Δb with ΔW·P = R at each offset and ΔW·q + Δb = r, for each row R, r; the first of them.
 
     They are combinations of the constraints: ΔW_k = λ_k·Pᵀ + μ·qᵀ at the k-th of K offsets and Δb = μ. The
     columns of P are orthogonal (a unit stands on one other), so D = PᵀP is diagonal, and with v = Pᵀq
 
         λ_k = (R_k − μ·v)·D⁻¹,    μ = (r − Σ_k R_k·D⁻¹·v) / (1 + K·(‖q‖² − v·D⁻¹·v)).
+
+    Where N layers share W and have each a bias of its own, there is a Δb for each, μ is the sum of them, r the
+    sum of theirs, and N stands before both sums.
     """
     matrix, q = reading.matrix, reading.offset
     units, reduced, offsets = weight.shape
@@ -425,8 +471,9 @@ def _least(
     inverse = 1 / np.where(squares > 0, squares, 1.0)
     v = matrix.T @ q
     rest = max(float(q @ q - (v * inverse) @ v), 0.0)
-    mu = (bias - np.einsum("umk,m->u", weight, inverse * v)) / (1 + offsets * rest)
+    taken = users * np.einsum("umk,m->u", weight, inverse * v)
+    mu = (bias - taken) / (1 + users * offsets * rest)
     factors = (weight - mu[:, None, None] * v[None, :, None]) * inverse[None, :, None]
     flat = factors.transpose(0, 2, 1).reshape(units * offsets, reduced)
     change = (matrix @ flat.T).T.reshape(units, offsets, -1) + mu[:, None, None] * q
-    return change.transpose(0, 2, 1), mu
+    return np.asarray(change.transpose(0, 2, 1))

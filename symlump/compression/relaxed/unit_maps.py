@@ -25,6 +25,7 @@ from symlump.network.activations.activation import Activation
 from symlump.network.activations.table import ACTIVATIONS
 from symlump.network.network import Network
 from symlump.network.nodes import Affine, Apply, Combine, Concatenate, Flatten, Node, Select
+from symlump.network.shared import holders
 from symlump.network.step_nodes import ByPlace, Operation, passes_units
 from symlump.ode.exact import FloatArray, IntArray
 
@@ -159,13 +160,14 @@ class _Search:
         numbers = sorted(
             range(len(quotient.ties.axes)), key=lambda n: place[quotient.ties.makers[n][0]]
         )
+        holds = {
+            n.name
+            for n, k in zip(network.layers, holders(network.layers), strict=True)
+            if network.layers[k] is n
+        }
         for number in numbers:
             units, makers = quotient.ties.axes[number], quotient.makers(number)
             count, width = units.size, quotient.width(number)
-            if any(self._layers[name].units != count for name in makers):
-                raise MethodError(
-                    f"{makers[0]}: some of its units are tied to others, which explain_reduction does not take"
-                )
             if width > count:
                 raise MethodError(
                     f"{makers[0]} has {count} units in the original and {width} in the reduced network; give "
@@ -180,7 +182,7 @@ class _Search:
             readers = tuple(
                 layer
                 for layer in network.layers
-                if not layer.depthwise and layer.inputs[0] in names
+                if not layer.depthwise and layer.inputs[0] in names and layer.name in holds
             )
             applied = [node for node in inside if isinstance(node, Apply)]
             one = len(makers) == 1 and len(applied) <= 1
@@ -226,8 +228,9 @@ class _Search:
             sizes = np.where(sizes > 0, sizes, 1.0)
             shift = np.zeros(other.units) if other.bias is None else other.bias
             target = other.weight.reshape(*other.weight.shape[:2], -1) / sizes
+            slots = self._quotient.columns(name, axis.number)[:, 0]
             there.append(np.column_stack([(weight / sizes).reshape(layer.units, -1), bias])[order])
-            here.append(np.column_stack([target.reshape(other.units, -1), shift]))
+            here.append(np.column_stack([target.reshape(other.units, -1), shift])[slots])
             biases = bias[order]
         return np.hstack(there), np.hstack(here), biases
 

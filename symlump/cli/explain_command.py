@@ -18,9 +18,11 @@ Say why two variables are in one block of the coarsest lumping (the identity tha
 (the coefficient in which they differ, and the round of refinement in which it appeared). With --eps: how far
 apart they are, and where most.
 
-Of two networks: say what the second, smaller one is, seen as a lumping of the first: which of its units
-merged, which were removed, how far that is from an exact quotient, layer by layer. It does not matter which
-tool made it smaller.
+Of two networks: say what became of each layer of the first in the second, smaller one: units that were kept,
+that merged, that were removed, weights set to 0. It does not matter which tool made it smaller. What was taken
+for granted is said in words, and how far it is from the truth: ε, the largest change of one unit's weights
+for which it holds, and δ, all these changes together; both 0 where the two compute the same. ε and δ compare
+weights: how far outputs differ is certified with --box.
 """
 
 _EXAMPLES = """\
@@ -31,6 +33,8 @@ examples:
   a network and a pruned one, with a certified bound for inputs between -1 and 1:
     symlump explain net.onnx pruned.onnx --box -1 1
     symlump explain net.safetensors small.safetensors --activation tanh
+  all layers, and which unit stands on which, for a program:
+    symlump explain net.onnx pruned.onnx --json
 """
 
 #: Options with the values they have when they are not given.

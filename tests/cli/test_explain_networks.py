@@ -30,8 +30,11 @@ def files(tmp_path, monkeypatch):
 def test_it_says_what_merged_and_certifies_the_difference(files, capsys):
     assert main(["explain", *files, "--activation", "tanh", "--box", "-1", "1"]) == 0
     text = capsys.readouterr().out
-    assert "17 → 13 weights and biases; an exact quotient up to the rounding of the weights" in text
-    assert "layer 1 (tanh): 4 → 3 units: 2 alone, 2 merged in 1; exact" in text
+    assert (
+        "17 → 13 weights and biases; both compute the same, up to the rounding of the weights"
+        in text
+    )
+    assert "layer 1 (tanh): 4 → 3 units: 2 kept, 2 merged into 1; exact" in text
     assert "certified: for all inputs in [-1, 1] no output of the two differs by more than" in text
 
 
@@ -41,7 +44,7 @@ def test_onnx_files(files, capsys):
         network = sl.from_torch(_module(name))
         sl.write_onnx(network, name.replace("safetensors", "onnx"))
     assert main(["explain", "net.onnx", "small.onnx"]) == 0
-    assert "2 merged in 1; exact" in capsys.readouterr().out
+    assert "2 merged into 1; exact" in capsys.readouterr().out
 
 
 def test_files_that_name_their_activation_need_no_option(files, capsys):
@@ -50,7 +53,7 @@ def test_files_that_name_their_activation_need_no_option(files, capsys):
     for name in files:
         write_network(name, sl.from_torch(_module(name)))
     assert main(["explain", *files]) == 0
-    assert "2 merged in 1; exact" in capsys.readouterr().out
+    assert "2 merged into 1; exact" in capsys.readouterr().out
 
 
 def test_what_onnx_files_say_themselves_is_refused(files, capsys):

@@ -311,3 +311,16 @@ def test_a_zero_added_to_other_values_is_not_taken_as_zero():
     x = rng.normal(size=(5, 2))
     assert np.allclose(explanation.reference(x), explanation.reduced(x))
     assert explanation.layers[1].zero == 0
+
+
+def test_the_report_of_another_network_says_so_and_one_of_many_layers_stays_short():
+    rng = np.random.default_rng(0)
+    large, other = random_network(rng, (3, 8, 8, 2)), random_network(rng, (3, 6, 6, 2))
+    explanation = sl.explain_reduction(large, other)
+    assert "hardly a reduction" in str(explanation) and explanation.relative_defect > 0.5
+    assert "hardly a reduction" not in str(sl.explain_reduction(large, large))
+    deep = random_network(rng, (3, *20 * [4], 2))
+    result = sl.compress(deep, sl.Magnitude(0.9)).network
+    text = str(sl.explain_reduction(deep, result)).splitlines()
+    assert len(text) <= 24 and "and 9 layers with smaller ε" in "\n".join(text)
+    assert "weights set to 0 do not matter" in "\n".join(text)

@@ -20,8 +20,12 @@ def explain_networks(options: argparse.Namespace) -> Answer:
     with working("looking for the units that stand on each other"):
         explanation = explain_reduction(original, reduced)
     report = {"original": options.file, "reduced": options.x, **explanation.to_dict()}
-    lines = [str(explanation)]
+    lines = [*explanation.lines]
     if options.box is not None:
         report["bound"] = certify(explanation, options.box)
         lines.append(certified_line(report["bound"], "no output of the two differs"))
+    elif not explanation.exact:
+        lines.append(
+            "How far outputs differ: --box LOW HIGH certifies it for inputs in that range."
+        )
     return Answer(lambda: report, lambda: "\n".join(lines))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,10 +27,16 @@ if TYPE_CHECKING:
 
 
 _LEGEND = """\
-ε: how far the coefficients of a unit are, at most, from those of the unit that it stands on; of a removed
-unit, how far they, or the weights that read it, are from zero. δ: the 2-norm of the least change of all
-weights that makes the reduction exact."""
-
+ε: the largest change of one unit's weights (of a removed unit: its own, or those that read it) for which
+this holds, in brackets as a share of the layer's average unit. δ: all these changes together. Both are
+2-norms of weights, not errors of outputs. Units are counted from 1."""
+_UNRELATED = """\
+That is a large change: the smaller network was trained on after it was reduced, or is hardly a reduction of
+this original."""
+_OUTPUTS = "How far outputs differ: bound((low, high)) certifies it for inputs in that range."
+#: Layers that are shown; of more, those with the largest ε.
+_SHOWN = 12
+_LARGE = 0.5  # of the norm of all weights
 
 _UNTIED = """\
 Weights that several layers of the original share are no longer shared in the reduced network, so each of these
@@ -87,27 +94,38 @@ class LayerExplanation:
 
     def __str__(self) -> str:
         if self.units > self.blocks or self.removed:
-            parts = [_changed(self)]
+            sizes, parts = f"{self.units} → {self.blocks} units: ", [_changed(self)]
         else:
-            parts = [f"all {self.units} units stay" if self.units > 1 else "its unit stays"]
+            sizes, parts = "", [f"all {self.units} units kept" if self.units > 1 else "1 unit kept"]
         if self.zeroed:
-            parts.append(f"{self.zeroed} of {self.weights} weights set to zero")
+            parts.append(f"{self.zeroed} of {self.weights} weights set to 0")
         if self.exact == self.units - self.removed:
-            parts.append("exact for those that stay" if self.removed else "exact")
+            parts.append("exact for those that are left" if self.removed else "exact")
         if self.exact < self.units:
-            parts.append(f"ε = {self.eps:.3g} at unit {self.worst + 1}, mean norm {self.scale:.3g}")
-        return f"{self.name}: {self.units} → {self.blocks} units: " + "; ".join(parts)
+            parts.append(f"ε = {self.eps:.3g}{self._beside} at unit {self.worst + 1}")
+        return f"{self.name}: {sizes}" + "; ".join(parts)
+
+    @property
+    def _beside(self) -> str:
+        return f" ({_percent(self.eps / self.scale)})" if self.scale else ""
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %" if share >= 0.1 else f"{100 * share:.2g} %"
 
 
 def _changed(layer: LayerExplanation) -> str:
     """Merged and removed units in words."""
-    parts = [f"{layer.alone} alone"] if layer.alone else []
+    parts = [f"{layer.alone} kept"] if layer.alone else []
     if layer.merged:
-        parts.append(f"{layer.merged} merged in {layer.blocks - layer.alone}")
+        parts.append(f"{layer.merged} merged into {layer.blocks - layer.alone}")
     for count, how in (
-        (layer.zero, "taken as the zero unit"),
-        (layer.constant, "taken as constant"),
-        (layer.unread, "no longer read"),
+        (layer.zero, "removed as always 0"),
+        (layer.constant, "removed as constant"),
+        (
+            layer.unread,
+            "removed with the weights that read " + ("them" if layer.unread > 1 else "it"),
+        ),
     ):
         if count:
             parts.append(f"{count} {how}")
@@ -153,12 +171,14 @@ class ReductionExplanation:
     >>> net = Network.dense([[[1.0], [5.0], [1.5]], [[2.0, 4.0, 3.0]]])
     >>> small = Network.dense([[[5.0], [1.25]], [[4.0, 5.0]]])
     >>> print(explain_reduction(net, small))
-    6 → 4 weights and biases; the exact quotient of a network at distance δ = 0.3536 of the original
-    layer 1 (tanh): 3 → 2 units: 1 alone, 2 merged in 1; ε = 0.25 at unit 1, mean norm 2.5
-    layer 2 (identity): 1 → 1 units: its unit stays; exact
-    ε: how far the coefficients of a unit are, at most, from those of the unit that it stands on; of a removed
-    unit, how far they, or the weights that read it, are from zero. δ: the 2-norm of the least change of all
-    weights that makes the reduction exact.
+    6 → 4 weights and biases; what the original would compute with its weights changed by 4.7 % (δ = 0.3536)
+    layer 1 (tanh): 3 → 2 units: 1 kept, 2 merged into 1; ε = 0.25 (10 %) at unit 1
+    layer 2 (identity): 1 unit kept; exact
+    Assumed: units that merged have equal values; the weights that are left may be off by ε.
+    ε: the largest change of one unit's weights (of a removed unit: its own, or those that read it) for which
+    this holds, in brackets as a share of the layer's average unit. δ: all these changes together. Both are
+    2-norms of weights, not errors of outputs. Units are counted from 1.
+    How far outputs differ: bound((low, high)) certifies it for inputs in that range.
     """
 
     original: Network
@@ -311,16 +331,66 @@ class ReductionExplanation:
         Examples
         --------
         >>> net = Network.dense([[[1.0], [1.5]], [[2.0, 3.0]]])
-        >>> explain_reduction(net, Network.dense([[[1.25]], [[5.0]]])).headline()
-        '4 → 2 weights and biases; the exact quotient of a network at distance δ = 0.3536 of the original'
+        >>> print(explain_reduction(net, Network.dense([[[1.25]], [[5.0]]])).headline())
+        4 → 2 weights and biases; what the original would compute with its weights changed by 8.8 % (δ = 0.3536)
         """
         zeros = sum(int((layer.weight == 0).sum()) for layer in self.reduced.layers)
         sizes = f"{self.original.parameters} → {self.reduced.parameters} weights and biases" + (
             f", {zeros} of them 0" if zeros else ""
         )
         if self.exact:
-            return f"{sizes}; an exact quotient up to the rounding of the weights (compared, not proved)"
-        return f"{sizes}; the exact quotient of a network at distance δ = {self.defect:.4g} of the original"
+            return f"{sizes}; both compute the same, up to the rounding of the weights (compared, not proved)"
+        return (
+            f"{sizes}; what the original would compute with its weights changed by "
+            f"{_percent(self.relative_defect)} (δ = {self.defect:.4g})"
+        )
+
+    @property
+    def relative_defect(self) -> float:
+        """δ divided by the 2-norm of all weights and biases of the original."""
+        size = np.sqrt(
+            sum(
+                (layer.weight**2).sum() + (0.0 if layer.bias is None else (layer.bias**2).sum())
+                for layer in self.quotient.original.layers
+            )
+        )
+        return self.defect / float(size) if size else float(self.defect > 0)
+
+    @property
+    def assumed(self) -> str:
+        """What the reduction takes for granted of the original, in words; empty where it is exact."""
+        layers = self.layers
+        said = [
+            (any(layer.merged for layer in layers), "units that merged have equal values"),
+            (any(layer.zero for layer in layers), "units removed as 0 are 0 for every input"),
+            (any(layer.constant for layer in layers), "units removed as constant never change"),
+            (
+                any(layer.unread for layer in layers),
+                "other removed units do not matter to what reads them",
+            ),
+            (any(layer.zeroed for layer in layers), "weights set to 0 do not matter"),
+        ]
+        found = [text for holds, text in said if holds]
+        found.append("the weights that are left may be off by ε")
+        return "" if self.exact else fill(f"Assumed: {'; '.join(found)}.", 110)
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """The report, line by line; of many layers those with the largest ε."""
+        worst = sorted(self.layers, key=lambda layer: -layer.eps / (layer.scale or 1.0))[:_SHOWN]
+        rest = len(self.layers) - len(worst)
+        found = [self.headline(), *(str(layer) for layer in self.layers if layer in worst)]
+        if rest:
+            found.append(f"and {rest} layers with smaller ε; table() and --json have all")
+        if self.original.sharing and not self.quotient.original.sharing:
+            found.append(_UNTIED)
+        if not self.exact:
+            found += [
+                self.assumed,
+                *([_UNRELATED] if self.relative_defect > _LARGE else []),
+                _LEGEND,
+            ]
+        return tuple(found)
 
     def to_dict(self) -> dict[str, Any]:
         """The explanation as plain data, for JSON.
@@ -397,9 +467,7 @@ class ReductionExplanation:
         return table_text(*self._table())
 
     def __str__(self) -> str:
-        notes = [_UNTIED] if self.original.sharing and not self.quotient.original.sharing else []
-        legend = [] if self.exact else [_LEGEND]
-        return "\n".join([self.headline(), *map(str, self.layers), *notes, *legend])
+        return "\n".join([*self.lines, *([] if self.exact else [_OUTPUTS])])
 
     def __repr__(self) -> str:
         return f"<ReductionExplanation: {self.headline()}>"

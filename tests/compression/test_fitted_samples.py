@@ -6,15 +6,17 @@ import numpy as np
 import pytest
 import torch
 from scipy import stats
+from scipy.cluster import hierarchy
 from torch.nn import functional
 
 import symlump as sl
 from symlump.compression.merging import values as held
-from symlump.compression.merging.effect import read_effects
+from symlump.compression.merging.effect import outputs_on, read_effects
 from symlump.compression.merging.merge import Merging
 from symlump.compression.merging.values import SampledValues
-from symlump.compression.merging.ward import squares_from
+from symlump.compression.merging.ward import cut_to, merge_tree, squares_from
 from symlump.compression.moments import Normal
+from symlump.lumping.partition import Partition
 from symlump.lumping.tolerance.linkage import Linkage
 from symlump.network import evaluate as evaluation
 from symlump.network.activations.table import activation
@@ -274,3 +276,22 @@ def test_sizes_are_counted_as_those_of_groups():
         left = [np.unique(own).size for own in labels.values()]
         assert ties.parameters_left(net, left) == ties.parameters(net, regroup(ties, labels))
     assert find_ties(convolutional()).parameters_left(convolutional(), [5, 5]) is None
+
+
+def test_trees_of_many_rows_are_those_of_scipy():
+    """Also where rows that have gone are let go."""
+    rows = np.random.default_rng(12).normal(size=(300, 5))
+    found = merge_tree(rows.copy(), np.ones(300), Linkage.VARIANCE)
+    expected = hierarchy.linkage(rows, "ward")
+    np.testing.assert_allclose(found[:, 2], expected[:, 2], rtol=1e-9)
+    for count in (150, 40, 7):
+        by_scipy = hierarchy.fcluster(expected, count, "maxclust")
+        assert np.array_equal(cut_to(found, count), Partition(by_scipy).labels)
+
+
+def test_networks_are_compared_with_the_originals_outputs():
+    plan = sl.AFDE(retain=0.5).plan(wide("float32"))
+    plan.retain(0.5)
+    known = plan._in_all_units()[0]._outputs
+    np.testing.assert_allclose(known, outputs_on(plan.network, plan._seen), rtol=0, atol=1e-5)
+    assert len(known) == 1024

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from symlump import HMatrix
 from symlump.bench.hmatrix import kernel_matrix
 from symlump.compression.hierarchical.block_fit import Fit, product_error
+from symlump.compression.hierarchical.cluster_tree import ClusterTree
 from symlump.errors import MethodError
 
 
@@ -362,3 +363,18 @@ def test_known_values_are_singular_values(kind, tol):
             )
             seen += 1
     assert seen >= 48
+
+
+@pytest.mark.parametrize("shape", [(32, 32), (37, 20)])
+def test_blocks_side_by_side_are_those_one_by_one(shape):
+    matrix, tree = (
+        np.arange(np.prod(shape), dtype=float).reshape(shape),
+        ClusterTree.bisect(shape, 4),
+    )
+    for level in range(tree.depth):
+        places = [at for at in tree.finest((0, 0, 0)) if level == tree.depth - 1] or [(level, 0, 0)]
+        sizes = {matrix[tree.window(at)].shape for at in places}
+        for size in sizes:
+            alike = [at for at in places if matrix[tree.window(at)].shape == size]
+            expected = np.stack([matrix[tree.window(at)] for at in alike])
+            assert np.array_equal(tree.stacked(matrix, alike), expected)

@@ -39,8 +39,8 @@ BoolArray: TypeAlias = npt.NDArray[np.bool_]
 
 _STACK = 2**22  # numbers in one stack of blocks: 32 MB
 _SMALL = 64  # of the blocks up to this side, those of low rank are decomposed with vectors
-#: How often the price is halved at once: 26 times in all.
-_HALVINGS = (3,) * 8 + (2,)
+#: How often the interval of prices is halved at once: 18 times in all.
+_HALVINGS = (3,) * 6
 _SHARE_OF_LIMIT = 1e-2  # of what is cut off: what squaring may round
 
 
@@ -127,15 +127,16 @@ def analyse(
         split = np.full(areas.shape, np.inf)
         factors: dict[tuple[int, int], Factors] = {}
         raw: list[Place] = []
-        for place in at[level]:
-            _, i, j = place
+        if at[level]:
+            _, i, j = np.array(at[level]).T
             exists[i, j] = True
+        for place in at[level]:
             factor = given[place]
             if factor is None:
                 raw.append(place)
             else:
-                factors[i, j] = factor
-                rest[i, j] = 0.0 if error is None else error[place]
+                factors[place[1:]] = factor
+                rest[place[1:]] = 0.0 if error is None else error[place]
         if levels:
             cut = tree.split(level)
             below = levels[-1]
@@ -160,7 +161,7 @@ def analyse(
                     factors[i, j], rest[i, j] = joined, unseen[i, j]
             raw += [(level, i, j) for i, j in np.argwhere(worth & ~known).tolist()]
         if raw:
-            i, j = np.array([place[1:] for place in raw]).T
+            _, i, j = np.array(raw).T
             rest[i, j] = 0.0
         for (i, j), factor in factors.items():
             factors[i, j], dropped = _cut_off(factor, floor * areas[i, j])
@@ -170,7 +171,7 @@ def analyse(
         for (i, j), (_, s, _) in factors.items():
             sigma2[i, j, : s.size] = s * s
         for alike, blocks in in_stacks(raw, heights, widths, dense):
-            i, j = np.array([place[1:] for place in alike]).T
+            _, i, j = np.array(alike).T
             squares, rest[i, j], more = _values(blocks, floor * areas[i, j], join)
             sigma2[i, j, : squares.shape[1]] = squares
             factors |= {alike[k][1:]: factor for k, factor in more.items()}
@@ -202,9 +203,11 @@ def choose(tree: ClusterTree, levels: Sequence[Level], budget: float, norm2: flo
         Squared norm of the matrix, for the scale of t.
     """
     values = [np.ascontiguousarray(np.moveaxis(level.sigma2, -1, 0)) for level in levels]
-    best, at = _Priced.of(tree, levels, values, np.zeros(1)), 0
-    low, high = float(np.log(norm2)) - 80.0, float(np.log(norm2)) + 1.0
-    for halvings in _HALVINGS:  # to 1e-6 of t; the rest is spent on single values below
+    best, at = None, 0
+    # At low nothing is dearer than dense, so no error is above the budget: that of each entry is at most t.
+    high = float(np.log(norm2)) + 1.0
+    low = max(float(np.log(max(budget, 1e-300) / levels[0].areas.sum())) - 1e-9, high - 81.0)
+    for halvings in _HALVINGS:  # to about 1e-4 of t; the rest is spent on single values below
         # All middles that halving so often may ask for, at once; those of the lower and the upper half of the
         # k-th are the (2k + 1)-th and the (2k + 2)-th.
         ends = [(low, high)]
@@ -222,6 +225,8 @@ def choose(tree: ClusterTree, levels: Sequence[Level], budget: float, norm2: flo
                 best, at = priced, place
             place = 2 * place + (2 if accepted else 1)
         low, high = ends[place]
+    if best is None:
+        best = _Priced.of(tree, levels, values, np.zeros(1))
     return _spend(levels, best.leaves(at), budget - float(best.error[at]))
 
 
@@ -258,9 +263,10 @@ class _Priced:
         price = prices[:, None, None]
         for number, level in reversed(list(enumerate(levels))):
             kept = values[number][:, None] > price * level.sides
-            rank = np.add.reduce(kept.view(np.uint8), axis=0, dtype=np.int64)
-            i, j = np.ogrid[: rank.shape[1], : rank.shape[2]]
-            error = level.tails[i, j, rank]
+            counts = np.uint16 if len(kept) < 1 << 16 else np.int64  # a narrow sum takes less
+            rank = np.add.reduce(kept.view(np.uint8), axis=0, dtype=counts).astype(np.int64)
+            begins = np.arange(level.areas.size).reshape(level.areas.shape) * level.tails.shape[2]
+            error = np.take(level.tails, begins + rank)
             with np.errstate(divide="ignore", over="ignore"):
                 charge = np.divide(error, price, out=np.zeros_like(error), where=error > 0)
             low = rank * level.sides + charge

@@ -87,16 +87,20 @@ def round_blocks(blocks: Sequence[Block], precision: Precision) -> list[tuple[Bl
     parts = [part for block in blocks for part in block.parts]
     held = np.concatenate([np.zeros(0), *(part.ravel() for part in parts)])
     nearest = precision.nearest(held, "block")
-    moved = np.cumsum(np.append(0, nearest != held)).tolist()
+    ends = np.cumsum([0, *(block.storage for block in blocks)])
+    moved = np.append(0, np.cumsum(nearest != held))[ends]
     found: list[tuple[Block, float]] = []
-    end = 0
-    for block in blocks:
-        start, new = end, []
+    for block, end, same in zip(
+        blocks, ends.tolist(), (moved[1:] == moved[:-1]).tolist(), strict=False
+    ):
+        if same:
+            found.append((block, 0.0))
+            continue
+        new = []
         for part in block.parts:
             new.append(nearest[end : end + part.size].reshape(part.shape))
             end += part.size
-        same = moved[start] == moved[end]
-        found.append((block, 0.0) if same else block.moved_to(tuple(new)))
+        found.append(block.moved_to(tuple(new)))
     return found
 
 

@@ -82,6 +82,11 @@ class ClusterTree:
         """Some blocks of a matrix, of one level and of equal shape."""
         level, i, j = np.array(places).T
         rows, columns = self.window(places[0])
+        high, wide = rows.stop - rows.start, columns.stop - columns.start
+        tall, broad = np.diff(self.rows[level[0]]), np.diff(self.columns[level[0]])
+        if (tall == high).all() and (broad == wide).all():
+            grid = matrix.reshape(tall.size, high, broad.size, wide).swapaxes(1, 2)
+            return np.asarray(grid[i, j])
         down = self.rows[level[0]][i, None, None] + np.arange(rows.stop - rows.start)[:, None]
         across = self.columns[level[0]][j, None, None] + np.arange(columns.stop - columns.start)
         return np.asarray(matrix[down, across])

@@ -155,7 +155,7 @@ class HMatrix:
         """Number of rows and of columns."""
         return int(self.tree.rows[0][-1]), int(self.tree.columns[0][-1])
 
-    @property
+    @cached_property
     def storage(self) -> int:
         """Stored numbers: the entries of all blocks, and of the permutations where there are some."""
         orders = sum(o.size for o in (self.row_order, self.column_order) if o is not None)

@@ -248,8 +248,10 @@ def orthogonal_signs(generator: np.random.Generator, like: FloatArray) -> FloatA
     return np.asarray(signs.reshape(-1, columns)[:rows])
 
 
-def outputs_on(network: Network, samples: Sequence[FloatArray]) -> FloatArray:
-    """All outputs side by side, in the precision of the samples.
+def outputs_on(
+    network: Network, samples: Sequence[FloatArray], known: Mapping[str, FloatArray] | None = None
+) -> FloatArray:
+    """All outputs side by side, in the precision of the samples; values of single precision may be known.
 
     Examples
     --------
@@ -259,7 +261,7 @@ def outputs_on(network: Network, samples: Sequence[FloatArray]) -> FloatArray:
     """
     if samples[0].dtype != np.float32:
         return network.flat(*samples)
-    return flat_outputs(forward(to_single(network), samples), network)
+    return flat_outputs(forward(to_single(network), samples, known), network)
 
 
 def flat_outputs(values: dict[str, FloatArray], network: Network) -> FloatArray:

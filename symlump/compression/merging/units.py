@@ -185,7 +185,9 @@ class UnitPlan(NetworkPlan):
         if not self._undecided or self._exact_size <= target:
             return self._nearest(target)
         found = try_each(self._in_all_units(), lambda plan: plan.reach(target))
-        plan, best = min(found, key=lambda pair: self._error(pair[1].network))
+        networks = {id(result.network): result.network for _, result in found}
+        errors = {key: self._error(network) for key, network in networks.items()}  # of each once
+        plan, best = min(found, key=lambda pair: errors[id(pair[1].network)])
         if not self.method.steps:
             return best
         return plan._like(plan.method.with_options(steps=self.method.steps)).reach(target)
@@ -249,25 +251,33 @@ class UnitPlan(NetworkPlan):
         if not self.watch.moves(small):
             return inf
         with np.errstate(over="ignore", invalid="ignore"):
-            error = float(np.mean((self._given_by(small) - self._outputs) ** 2))
+            error = float(np.mean((outputs_on(small, self._seen) - self._outputs) ** 2))
         return error if isfinite(error) else inf
-
-    def _given_by(self, network: Network) -> FloatArray:
-        """The outputs of a network on the samples on which units of distances are told apart."""
-        return outputs_on(network, self._seen)
 
     @cached_property
     def _outputs(self) -> FloatArray:
+        known: dict[str, FloatArray] = {}
+        functions = self.method.on != "state" and self.method.compared == "function"
+        if functions and self.merging.memory is not None and in_single(self.network):
+            seen = self.merging.memory.values
+            if len(self.merging.values.inputs()[0]) == len(self._stated[1][0]):
+                known = {name: self._few(value) for name, value in seen.items()}
         with np.errstate(over="ignore", invalid="ignore"):
-            return self._given_by(self.network)
+            return outputs_on(self.network, self._seen, known)
 
     @cached_property
     def _seen(self) -> tuple[FloatArray, ...]:
         """Samples on which units of distances are told apart: in wide networks few are enough."""
-        samples = self._stated[1]
-        if is_wide(self.network) and (rows := even_rows(len(samples[0]), _SEEN)) is not None:
-            samples = tuple(x[rows] for x in samples)
+        samples = tuple(self._few(x) for x in self._stated[1])
         return tuple(x.astype(np.float32) for x in samples) if in_single(self.network) else samples
+
+    def _few(self, value: FloatArray) -> FloatArray:
+        """Of a value's rows those of few samples, if the network is wide."""
+        rows = even_rows(len(value), _SEEN) if is_wide(self.network) else None
+        if rows is None:
+            return value
+        step, rest = divmod(len(value), _SEEN)
+        return value[rows] if rest else value[::step]
 
     @cached_property
     def _exact_size(self) -> int:

@@ -25,6 +25,9 @@ from symlump.lumping.partition import Partition
 from symlump.lumping.tolerance.linkage import Linkage
 from symlump.ode.exact import FloatArray, IntArray
 
+#: What has gone of so many rows, or more, is let go as soon as it is half of them.
+_LARGE = 128
+
 
 def merge_tree(rows: FloatArray, weights: FloatArray, linkage: Linkage) -> FloatArray:
     """The merges of rows in the order of their heights, as ``scipy.cluster.hierarchy`` writes them.
@@ -187,9 +190,15 @@ def _ward(squares: FloatArray, weights: FloatArray) -> FloatArray:
     weights = np.maximum(weights, np.finfo(np.float64).tiny)  # 0 over 0 is 0
     merges = np.empty((count - 1, 3))
     alive = np.ones(count, dtype=bool)
+    place = np.arange(count)
     chain: list[int] = []
     merged, part = np.empty((2, count))
     for step in range(count - 1):
+        if _LARGE < len(alive) > 2 * (count - step):  # most have gone
+            kept = np.flatnonzero(alive)
+            chain = np.searchsorted(kept, chain).tolist()
+            squares, weights, place = squares[np.ix_(kept, kept)], weights[kept], place[kept]
+            alive, (merged, part) = alive[kept], np.empty((2, kept.size))
         if not chain:
             chain.append(int(alive.argmax()))
         while True:
@@ -200,7 +209,7 @@ def _ward(squares: FloatArray, weights: FloatArray) -> FloatArray:
             chain.append(near)
         b, a = chain.pop(), chain.pop()
         height, total = squares[a, b], weights[a] + weights[b]
-        merges[step] = a, b, sqrt(height)
+        merges[step] = place[a], place[b], sqrt(height)
         np.multiply(np.add(weights, weights[a], out=merged), squares[a], out=merged)
         np.multiply(np.add(weights, weights[b], out=part), squares[b], out=part)
         merged += part

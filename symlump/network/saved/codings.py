@@ -213,6 +213,8 @@ class BlockWeight:
         tiled = np.zeros(self.shape)
         for (top, bottom, left, right), parts in self.blocks:
             tiled[top:bottom, left:right] = multiply_out(parts)
+        if self.rows is None and self.columns is None:
+            return tiled
         rows = np.arange(self.shape[0]) if self.rows is None else self.rows
         columns = np.arange(self.shape[1]) if self.columns is None else self.columns
         dense = np.empty(self.shape)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
@@ -12,10 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from symlump.errors import MethodError
+from symlump.lumping.packed import PackedTerms
 from symlump.lumping.partition import Partition
 from symlump.lumping.refinement.field import Residues
 from symlump.lumping.tolerance.linkage import Linkage
-from symlump.ode.distinct import distinct, extent
+from symlump.ode.distinct import distinct
 from symlump.ode.exact import ExactArray, FloatArray, IntArray
 from symlump.ode.functions.algebra import Polynomial
 from symlump.ode.functions.printing import symbol_text
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
     from scipy import sparse
 
 
-_CHUNK = 1 << 14  # terms at a time
-
 Found = TypeVar("Found", covariant=True)
 
 
@@ -38,17 +37,24 @@ Found = TypeVar("Found", covariant=True)
 class SignatureTerms:
     """Loose terms of the signatures of some variables.
 
-    Variable ``owners[t]`` has ``values[t]`` under key ``keys[t]``. The signature of a variable is
+    Variable ``owners[t]`` has ``values[t]`` under key ``keys[t]``, which is ``targets[t]``, or its label where
+    there are labels. The signature of a variable is
     the sum of its terms by key; two variables are equivalent iff their signatures are equal.
     ``describe`` tells what a key stands for: a target block (or None) and the factors of a monomial,
     (variable, power). Where there are functions of variables, ``table()`` holds what their symbols stand for.
     """
 
     owners: IntArray
-    keys: IntArray
+    targets: IntArray
     values: ExactArray
     describe: Callable[[int], tuple[int | None, tuple[tuple[int, int], ...]]]
     table: Callable[[], SymbolTable] | None = None
+    labels: IntArray | None = None
+
+    @property
+    def keys(self) -> IntArray:
+        """The key of each term."""
+        return self.targets if self.labels is None else np.asarray(self.labels[self.targets])
 
     def collect(self) -> tuple[IntArray, IntArray, ExactArray]:
         """Owner, key and exact value of the signatures' entries that are not zero, sorted."""
@@ -79,76 +85,14 @@ class SignatureTerms:
         made for the others.
         """
         first = partition.representatives[partition.labels]
-        apart = self._apart(first)
-        if apart is None:
-            return self._differ(np.arange(first.size), first)
-        doubtful = np.flatnonzero(apart)
+        packed = PackedTerms.of(self.owners, self.targets, self.values, first.size, self.labels)
+        if packed is None:
+            return _differ(np.arange(first.size), first, *self.collect())
+        doubtful = np.flatnonzero(packed.apart(first))
         if not doubtful.size:
             return doubtful
-        asked = apart  # and the first ones of their blocks
-        asked[first[doubtful]] = True
-        at = np.flatnonzero(asked[self.owners])
-        some = replace(
-            self, owners=self.owners[at], keys=self.keys[at], values=self.values.take(at)
-        )
-        return some._differ(doubtful, first)
-
-    def _apart(self, first: IntArray) -> npt.NDArray[np.bool_] | None:
-        """Which variables do not have the loose terms of the first of their block; None: not known."""
-        codes = self.values.codes()
-        if codes is None or not codes.size:
-            return None
-        (key_low, key_width), (code_low, code_width) = extent(self.keys), extent(codes)
-        low = key_width + code_width
-        bits = low + (first.size - 1).bit_length()
-        if bits > 63:
-            return None
-        # Half as wide, numbers are sorted in half of the time.
-        packed: npt.NDArray[np.signedinteger[Any]] = np.empty(
-            codes.size, dtype=np.int64 if bits > 31 else np.int32
-        )
-        spans = [slice(at, at + _CHUNK) for at in range(0, packed.size, _CHUNK)]
-        for span in spans:  # in pieces that stay in the cache
-            own = self.owners[span] << key_width
-            own |= self.keys[span] - key_low if key_low else self.keys[span]
-            own <<= code_width
-            own |= codes[span] - code_low if code_low else codes[span]
-            packed[span] = own
-        del codes
-        packed.sort()
-        lengths = np.bincount(self.owners, minlength=first.size)
-        apart = lengths != lengths[first]
-        start = lengths.cumsum() - lengths
-        away = np.where(apart, 0, start[first] - start)
-        entry = np.arange(min(_CHUNK, packed.size))
-        for span in spans:
-            sorted_here = packed[span]
-            owner = sorted_here >> low
-            there = away[owner]
-            there += span.start
-            there += entry[: owner.size]
-            other = packed[there]
-            other ^= sorted_here
-            other &= (1 << low) - 1
-            if other.any():
-                apart[owner[other != 0]] = True
-        return np.asarray(apart)
-
-    def _differ(self, asked: IntArray, first: IntArray) -> IntArray:
-        """Those of some variables whose sums are not those of the first of their block."""
-        owners, keys, sums = self.collect()
-        lengths = np.bincount(owners, minlength=first.size)
-        start = lengths.cumsum() - lengths
-        there = first[asked]
-        alike = lengths[asked] == lengths[there]  # compared entry by entry, as they are sorted
-        some, there = asked[alike], there[alike]
-        own = ranges(start[some], lengths[some])
-        other = own + np.repeat(start[there] - start[some], lengths[some])
-        same = keys[own] == keys[other]
-        same &= sums.numerators[own] == sums.numerators[other]
-        if sums.denominators is not None:
-            same &= sums.denominators[own] == sums.denominators[other]
-        return np.sort(np.concatenate([asked[~alike], distinct(owners[own[~same]])]))
+        asked = distinct(np.concatenate([doubtful, first[doubtful]]))
+        return _differ(doubtful, first, *_add_up(*packed.terms(asked)))
 
     def _agree_as_functions(self, partition: Partition, table: Callable[[], SymbolTable]) -> bool:
         """Whether the blocks agree, where different polynomials in symbols can be one function."""
@@ -189,10 +133,35 @@ def _collect(
     order = pair_order(owners, keys)
     owners, keys, values = owners[order], keys[order], values.take(order)
     del order
+    return _add_up(owners, keys, values)
+
+
+def _add_up(
+    owners: IntArray, keys: IntArray, values: ExactArray
+) -> tuple[IntArray, IntArray, ExactArray]:
+    """The same of terms that are sorted by owner and key."""
     fresh = _first_of_run(owners, keys)
     sums = values.group_sum(np.cumsum(fresh) - 1, int(fresh.sum()))
     live = sums.nonzero()
     return owners[fresh][live], keys[fresh][live], sums.take(live)
+
+
+def _differ(
+    asked: IntArray, first: IntArray, owners: IntArray, keys: IntArray, sums: ExactArray
+) -> IntArray:
+    """Those of some variables whose sums are not those of the first of their block."""
+    lengths = np.bincount(owners, minlength=first.size)
+    start = lengths.cumsum() - lengths
+    there = first[asked]
+    alike = lengths[asked] == lengths[there]  # compared entry by entry, as they are sorted
+    some, there = asked[alike], there[alike]
+    own = ranges(start[some], lengths[some])
+    other = own + np.repeat(start[there] - start[some], lengths[some])
+    same = keys[own] == keys[other]
+    same &= sums.numerators[own] == sums.numerators[other]
+    if sums.denominators is not None:
+        same &= sums.denominators[own] == sums.denominators[other]
+    return np.sort(np.concatenate([asked[~alike], distinct(owners[own[~same]])]))
 
 
 def _first_of_run(first: IntArray, second: IntArray) -> npt.NDArray[np.bool_]:

@@ -168,10 +168,13 @@ class Forward(Equivalence):
             return key // width, tuple(d.monomials.factors(key % width))
 
         if members is None:
+            if width == 1:
+                return SignatureTerms(
+                    d.variables, d.equations, d.coefficients, describe, labels=labels
+                )
             keys = labels[d.equations]
-            if width > 1:
-                keys *= width
-                keys += d.columns
+            keys *= width
+            keys += d.columns
             return SignatureTerms(d.variables, keys, d.coefficients, describe)
         at = slices(starts_of(d.variables, len(ode)), members)
         keys = labels[d.equations[at]] * width + d.columns[at]

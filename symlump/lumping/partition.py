@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -36,13 +36,17 @@ class Partition:
     """
 
     labels: IntArray
+    #: The first element of each block.
+    representatives: IntArray = field(init=False)
 
     def __init__(self, labels: npt.ArrayLike) -> None:
         given = np.asarray(labels, dtype=np.int64).ravel()
         begins = _first_of_each(given)  # the first element of the block of each
-        canonical = (np.cumsum(begins == np.arange(given.size)) - 1)[begins]
+        begins_here = begins == np.arange(given.size)
+        canonical = (np.cumsum(begins_here) - 1)[begins]
         canonical.flags.writeable = False
         object.__setattr__(self, "labels", canonical)
+        object.__setattr__(self, "representatives", np.flatnonzero(begins_here))
 
     @classmethod
     def single(cls, n: int) -> Partition:
@@ -134,15 +138,8 @@ class Partition:
         order = np.argsort(self.labels, kind="stable")
         return tuple(np.split(order, np.cumsum(self.sizes)[:-1])) if order.size else ()
 
-    @cached_property
-    def representatives(self) -> IntArray:
-        """The first element of each block."""
-        first = np.empty(len(self), dtype=np.int64)
-        first[self.labels[::-1]] = np.arange(self.labels.size - 1, -1, -1)  # the last one is kept
-        return first
-
     def __len__(self) -> int:
-        return int(self.sizes.size)
+        return int(self.representatives.size)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Partition):

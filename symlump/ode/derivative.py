@@ -9,6 +9,7 @@ import numpy as np
 
 from symlump.ode.distinct import order_of
 from symlump.ode.exact import ExactArray, IntArray
+from symlump.ode.machine import repeat_one
 from symlump.ode.monomials import Monomials, ranges
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ class PartialDerivatives:
         if table.linear and ode.terms:
             constant = Monomials(np.zeros(2, dtype=np.int64), *[np.zeros(0, dtype=np.int64)] * 2)
             owners = ode.columns if table.identity else table.variables[ode.columns]
-            columns = np.zeros(ode.terms, dtype=np.int64)
+            columns = repeat_one(0, ode.terms)
             return cls(owners, ode.rows, columns, ode.coefficients, constant)
         reduced, reduced_of_factor = table.drop_one(np.arange(table.variables.size))
         if table.univariate:  # then nothing is gathered

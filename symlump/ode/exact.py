@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 from math import lcm
 from typing import Any
 
@@ -133,26 +134,10 @@ class ExactArray:
             )
         return ExactArray(numerators, below[index])
 
-    def codes(self) -> IntArray | None:
-        """Small integers, equal for entries stored alike only; None where Python's integers are stored.
-
-        Examples
-        --------
-        >>> numbers = ExactArray.from_fractions([Fraction(1, 2), Fraction(-3), Fraction(1, 2)])
-        >>> first, second, third = numbers.codes()
-        >>> bool(first == third), bool(first == second)
-        (True, False)
-        """
-        if self.denominators is None:
-            return machine.place_among(self.numerators.view(np.int64))
-        if self.numerators.dtype != np.int64:
-            return None
-        code = machine.place_among(self.numerators)
-        below = machine.as_stored(self.denominators)
-        if below.size > 1 and not machine.all_one(below):
-            below = machine.place_among(below)
-            code = code * (int(below.max()) + 1) + below
-        return code
+    @cached_property
+    def ends(self) -> tuple[int, int]:
+        """The least and the largest numerator; of none, 0."""
+        return machine.ends(self.numerators)
 
     def nonzero(self) -> npt.NDArray[np.bool_]:
         """Mask of the entries that are not zero."""
@@ -352,7 +337,7 @@ class ExactArray:
             return None
         factor = shared // below
         most = int(factor.max(initial=1))
-        if machine.largest(numerators) * most >= limit:
+        if max(map(abs, self.ends)) * most >= limit:
             return None
         return numerators if most == 1 else numerators * factor, shared
 

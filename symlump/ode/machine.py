@@ -10,8 +10,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from symlump.ode.distinct import distinct
-
 IntArray = npt.NDArray[np.int64]
 AnyArray = npt.NDArray[Any]
 
@@ -33,9 +31,14 @@ def all_one(denominators: AnyArray) -> bool:
     return bool(np.all(as_stored(denominators) == 1))
 
 
+def ends(numbers: AnyArray) -> tuple[int, int]:
+    """The least and the largest of some integers; of none, 0."""
+    return (int(numbers.min()), int(numbers.max())) if numbers.size else (0, 0)
+
+
 def largest(numbers: AnyArray) -> int:
     """The largest absolute value."""
-    return max(int(numbers.max(initial=0)), -int(numbers.min(initial=0)))
+    return max(map(abs, ends(numbers)))
 
 
 def common_multiple(denominators: IntArray) -> int | None:
@@ -69,14 +72,6 @@ def over_one(above: Sequence[IntArray], below: Sequence[IntArray]) -> tuple[IntA
     if any(k > 1 and largest(part) * k >= INT64_SAFE for part, k in scaled):
         return None
     return np.concatenate([part if k == 1 else part * k for part, k in scaled]), shared
-
-
-def place_among(numbers: IntArray) -> IntArray:
-    """Integers close to each other for integers: themselves, or the place among the distinct ones."""
-    least = int(numbers.min(initial=0))
-    if int(numbers.max(initial=0)) - least <= max(numbers.size, 256):
-        return numbers
-    return np.searchsorted(distinct(numbers), numbers)
 
 
 def product_fits(numerators: AnyArray, factors: IntArray) -> bool:

@@ -58,7 +58,8 @@ def test_modular_products_are_exact(seed, prime):
     assert matrix.dot(x).tolist() == expected
     y = rng.integers(0, prime, rows, dtype=np.uint64)
     back = matrix.transpose().dot(y)
-    assert matrix.transposed_dot(y).tolist() == back.tolist()
+    turned = ModularMatrix.of_columns(data, column, indptr, columns, prime)
+    assert turned.dot(y).tolist() == back.tolist()
     assert sum(int(a) * b for a, b in zip(y, expected, strict=True)) % prime == (
         sum(int(a) * int(b) for a, b in zip(back, x, strict=True)) % prime
     )
@@ -67,12 +68,11 @@ def test_modular_products_are_exact(seed, prime):
 @pytest.mark.parametrize("length", [2**15 + 5, 2**20 + 5])
 def test_long_rows_do_not_overflow(length):
     data = np.full(length, PRIME - 1, dtype=np.uint64)
-    matrix = ModularMatrix.of(
-        data, np.zeros(length, dtype=np.int64), np.array([0, length]), 1, PRIME
-    )
-    one = np.array([PRIME - 1], dtype=np.uint64)
+    zeros, one = np.zeros(length, dtype=np.int64), np.array([PRIME - 1], dtype=np.uint64)
+    matrix = ModularMatrix.of(data, zeros, np.array([0, length]), 1, PRIME)
     assert matrix.dot(one).tolist() == [length % PRIME]
-    assert matrix.transpose().transposed_dot(one).tolist() == [length % PRIME]
+    turned = ModularMatrix.of_columns(data, zeros, np.arange(length + 1), 1, PRIME)
+    assert turned.dot(np.full(length, PRIME - 1, dtype=np.uint64)).tolist() == [length % PRIME]
 
 
 @pytest.mark.parametrize("prime", [101, PRIME, WORDS])
@@ -81,14 +81,17 @@ def test_products_of_large_matrices(prime):
     rng, (rows, columns, count) = np.random.default_rng(0), (300, 200, 30_000)
     data = rng.integers(0, prime, count, dtype=np.uint64)
     row, column = np.sort(rng.integers(0, rows, count)), rng.integers(0, columns, count)
-    matrix = ModularMatrix.of(
-        data, column, np.searchsorted(row, np.arange(rows + 1)), columns, prime
-    )
+    indptr = np.searchsorted(row, np.arange(rows + 1))
+    matrix = ModularMatrix.of(data, column, indptr, columns, prime)
+    turned = ModularMatrix.of_columns(data, column, indptr, columns, prime)
     dense = np.zeros((rows, columns), dtype=object)
     np.add.at(dense, (row, column), data.astype(object))
     x, y = (rng.integers(0, prime, n, dtype=np.uint64) for n in (columns, rows))
     assert matrix.dot(x).tolist() == (dense @ x.astype(object) % prime).tolist()
-    assert matrix.transposed_dot(y).tolist() == (y.astype(object) @ dense % prime).tolist()
+    back = (y.astype(object) @ dense % prime).tolist()
+    assert turned.dot(y).tolist() == matrix.transpose().dot(y).tolist() == back
+    some = np.array([3, 0, 3])
+    assert turned.rows(some).dot(y).tolist() == [back[k] for k in some]
 
 
 def test_words():

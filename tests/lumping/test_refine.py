@@ -312,3 +312,20 @@ def test_words_that_differ_in_their_last_bits_are_different():
     everything = sl.Partition.single(4)
     labels, done, _ = mix_rounds(everything, LastBits(), np.arange(4), SameWords())
     assert sl.Partition(labels) == sl.Partition([0, 1, 2, 2]) and done
+
+
+def test_haste_that_stops_too_early_is_found_out():
+    """Many variables split in the first round, and a short chain behind them one by one in later ones."""
+    n, tail = 3000, 8
+    text = "".join(f"x{i}' = {i}; " for i in range(n)) + f"y0' = {n}; "
+    text += "".join(f"y{i}' = y{i - 1}; " for i in range(1, tail))
+    ode = sl.ODE.from_text(text)
+    everything, members, n = sl.Partition.single(len(ode)), np.arange(len(ode)), len(ode)
+    found = {}
+    for hasty in (False, True):
+        rng = np.random.default_rng(0)
+        values = sl.Backward().fingerprints(ode, WORDS, rng)
+        labels, found[hasty], _ = mix_rounds(everything, values, members, rng, hasty)
+        assert sl.Partition.discrete(n) <= sl.Partition(labels) and labels.max() < n - 1
+    assert found == {False: False, True: True}
+    assert coarsest(ode, sl.Backward(), everything)[0] == sl.Partition.discrete(n)

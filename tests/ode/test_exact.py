@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from symlump.errors import InputError
+from symlump.ode.codes import Codes
 from symlump.ode.distinct import sort_with_order
 from symlump.ode.exact import ExactArray
 
@@ -97,10 +98,13 @@ def test_numbers_over_one_denominator_stay_over_one(parts):
     assert dict(zip(keys.tolist(), totals, strict=True)) == {
         k: value for k, value in enumerate(expected) if value
     }
-    codes = totals.codes()
+    codes = Codes.of(totals)
+    assert list(codes.meaning(codes.numbers)) == list(totals)
+    assert codes.ends[0] <= codes.numbers.min(initial=codes.ends[0])
+    assert codes.ends[1] >= codes.numbers.max(initial=codes.ends[1])
     for i, a in enumerate(totals):
         for j, b in enumerate(totals):
-            assert (codes[i] == codes[j]) == (a == b)
+            assert (codes.numbers[i] == codes.numbers[j]) == (a == b)
     halves = ExactArray.from_array(np.array([1, 2, 4]), 4)
     assert halves.same_as(ExactArray.from_fractions([Fraction(1, 4), Fraction(1, 2), 1])).all()
     assert halves.in_lowest_terms().denominators.tolist() == [4, 2, 1]
@@ -127,3 +131,15 @@ def test_numbers_are_sorted_with_their_keys(count, size, kind):
     assert ordered.tolist() == [key for key, _ in expected]
     order, again = sort_with_order(keys.copy())
     assert again.tolist() == keys[order].tolist() == ordered.tolist()
+
+
+def test_codes_are_read_back_of_floats_and_of_far_and_mixed_numbers():
+    floats = ExactArray.from_floats([0.1, -2.5, 0.1, 1e300])
+    far = ExactArray.from_fractions([10**12, -3, 10**12, 7])
+    mixed = ExactArray.from_fractions([Fraction(10**12, 7), Fraction(-1, 3), Fraction(4), 4])
+    for numbers, same in ((floats, 2), (far, 2), (mixed, None)):
+        codes = Codes.of(numbers)
+        assert list(codes.meaning(codes.numbers)) == list(numbers)
+        assert codes.ends[0] <= codes.numbers.min() <= codes.numbers.max() <= codes.ends[1]
+        assert same is None or codes.numbers[0] == codes.numbers[same] != codes.numbers[1]
+    assert Codes.of(ExactArray.from_fractions([2**80])) is None

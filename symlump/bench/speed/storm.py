@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 
-from symlump.bench.speed.rows import EngineRow, apart, median_time
+from symlump.bench.speed.rows import EngineRow, apart, median_time, median_times
 from symlump.bench.speed.stored import chain_with_label, made_apart
 from symlump.files import write_text
 from symlump.memory import peak_memory
@@ -28,60 +30,76 @@ def quotient_against_storm(states: int) -> EngineRow:
 
 def memory_against_storm(states: int) -> EngineRow:
     """The peak memory of a process that does this, against that of Storm's."""
-    what, seconds = _lumped(states, "peak memory", quotient=False)
-    ours = peak_memory() / 2**20
+    task, what = _ours(states, quotient=False)
+    seconds = median_time(task)
+    ours, what = peak_memory() / 2**20, f"{what}, peak memory"
     theirs = apart(storm_alone, states)
     if theirs is None:
         return _alone(what, seconds, 2.0)
-    return EngineRow(what, seconds, f"Storm, {theirs[1]:.0f} MB", ours / theirs[1], "×", 2.0)
+    return EngineRow(what, seconds, f"Storm, {theirs:.0f} MB", ours / theirs, "×", 2.0)
 
 
-def _in_seconds(states: int, what: str, quotient: bool) -> EngineRow:
-    what, seconds = _lumped(states, what, quotient)
-    theirs = apart(storm_alone, states)
-    if theirs is None:
-        return _alone(what, seconds, 1.0)
-    return EngineRow(what, seconds, f"Storm, {theirs[0]:.3f} s", seconds / theirs[0], "×", 1.0)
+def _in_seconds(states: int, compared: str, quotient: bool) -> EngineRow:
+    """Both in one process, by turns."""
+    ours, what = _ours(states, quotient)
+    what = f"{what}, {compared}"
+    peak = round(peak_memory() / 2**20)  # before Storm
+    with tempfile.TemporaryDirectory() as folder:
+        theirs = _theirs(states, Path(folder))
+        if theirs is None:
+            return replace(_alone(what, median_time(ours), 1.0), peak_mb=peak)
+        seconds, yardstick = median_times(ours, theirs)
+    named = f"Storm, {yardstick:.4f} s"
+    return EngineRow(what, seconds, named, seconds / yardstick, "×", 1.0, peak_mb=peak)
 
 
 def _alone(what: str, seconds: float, reach: float) -> EngineRow:
     return EngineRow(what, seconds, "stormpy is not installed", None, "×", reach)
 
 
-def _lumped(states: int, what: str, quotient: bool) -> tuple[str, float]:
-    """What the row is called, and our seconds."""
+def _ours(states: int, quotient: bool) -> tuple[Callable[[], object], str]:
+    """Our lumping of the chain, once compared with the planted one, and what the row is called."""
     from symlump.lumping.forward import Forward
     from symlump.lumping.lump import lump
     from symlump.lumping.partition import Partition
     from symlump.lumping.refinement.refine import coarsest
 
-    ode, planted, labels = made_apart(chain_with_label, states)
-    initial = Partition(labels)
-    found: list[Partition] = []
-    if quotient:
-        seconds = median_time(lambda: found.append(lump(ode, Forward(), initial).partition))
-    else:
-        seconds = median_time(lambda: found.append(coarsest(ode, Forward(), initial)[0]))
-    assert set(found) == {Partition(planted)}
-    return f"Markov chain, {states} states → {len(found[0])} blocks, {what}", seconds
+    ode, blocks, labels = made_apart(chain_with_label, states)
+    initial, planted = Partition(labels), Partition(blocks)
+
+    def task() -> Partition:
+        if quotient:
+            return lump(ode, Forward(), initial).partition
+        return coarsest(ode, Forward(), initial)[0]
+
+    assert task() == planted
+    return task, f"Markov chain, {states} states → {len(planted)} blocks"
 
 
-def storm_alone(states: int) -> tuple[float, float] | None:
-    """Seconds of Storm's strong bisimulation of the same chain, and megabytes of its process."""
+def _theirs(states: int, folder: Path) -> Callable[[], object] | None:
+    """Storm's strong bisimulation of the same chain; None where Storm is not installed."""
     if find_spec("stormpy") is None:
         return None
     import stormpy
     from stormpy.transformations import perform_bisimulation
 
-    with tempfile.TemporaryDirectory() as folder:
-        chain, label = Path(folder) / "chain.tra", Path(folder) / "chain.lab"
-        blocks = apart(write_for_storm, states, chain, label)
-        model = stormpy.build_model_from_explicit(str(chain), str(label))
+    chain, label = folder / "chain.tra", folder / "chain.lab"
+    blocks = apart(write_for_storm, states, chain, label)
+    model = stormpy.build_model_from_explicit(str(chain), str(label))
     asked = stormpy.parse_properties('P=? [ F "here" ]')
-    sizes = []
-    seconds = median_time(lambda: sizes.append(perform_bisimulation(model, asked).nr_states))
-    assert set(sizes) == {blocks}
-    return seconds, peak_memory() / 2**20
+
+    assert perform_bisimulation(model, asked).nr_states == blocks
+    return lambda: perform_bisimulation(model, asked)
+
+
+def storm_alone(states: int) -> float | None:
+    """Megabytes of a process in which Storm does this."""
+    with tempfile.TemporaryDirectory() as folder:
+        task = _theirs(states, Path(folder))
+        if task is None:
+            return None
+        median_time(task)
+    return peak_memory() / 2**20
 
 
 def write_for_storm(states: int, chain: Path, label: Path) -> int:

@@ -34,7 +34,10 @@ class GradientFingerprints(Fingerprints):
 
     def __init__(self, ode: ODE, prime: int, generator: np.random.Generator) -> None:
         self.prime, self._count = prime, len(ode)
-        symbols = draw(generator, prime, len(ode))
+        if ode.generators is None and ode.monomials.linear:  # derivatives are the same everywhere
+            symbols = np.ones(len(ode), dtype=np.uint64)
+        else:
+            symbols = draw(generator, prime, len(ode))
         self._chain: _ChainRule | None = None
         if ode.generators is not None:
             values = ValueFingerprints(ode, prime)
@@ -48,7 +51,8 @@ class GradientFingerprints(Fingerprints):
         self._coefficients = ode.coefficients.residues(prime)
         self._symbols = symbols
         terms = self._columns, self._indptr, len(self._table)
-        self._terms = ModularMatrix.of(self._coefficients, *terms, prime)
+        #: Monomials × equations: the coefficients.
+        self._by_monomial = ModularMatrix.of_columns(self._coefficients, *terms, prime)
         self._ode = ode
 
     @cached_property
@@ -60,29 +64,21 @@ class GradientFingerprints(Fingerprints):
         return factor_slopes(self._table, self._symbols, inverse, self.prime)
 
     @cached_property
-    def _factors(self) -> ModularMatrix:
-        """Monomials × symbols: the slopes."""
-        factors = self._table.variables, self._table.indptr, self._symbols.size
-        return ModularMatrix.of(self._slopes, *factors, self.prime)
-
-    @cached_property
     def _gradient(self) -> ModularMatrix:
         """Symbols × monomials: the slopes."""
-        return self._factors.transpose()
-
-    @cached_property
-    def _by_monomial(self) -> ModularMatrix:
-        """Monomials × equations: the coefficients."""
-        return self._terms.transpose()
+        factors = self._table.variables, self._table.indptr, self._symbols.size
+        return ModularMatrix.of_columns(self._slopes, *factors, self.prime)
 
     def evaluate(self, weights: Residues, members: IntArray) -> Residues:
         """The values of some variables from scratch."""
         # Of more than half, gathering rows would take longer than what it saves.
         whole = 2 * members.size > self._count
         if whole:
-            direct = self._whole(self._terms.transposed_dot(weights))
+            direct = self._whole(self._by_monomial.dot(weights))
         if self._chain is None:
-            return direct[members] if whole else self._direct(weights, members)
+            if whole:
+                return direct if members.size == direct.size else direct[members]
+            return self._direct(weights, members)
         above = None if whole else self._chain.containing(members)
         if not whole:
             assert above is not None
@@ -95,7 +91,7 @@ class GradientFingerprints(Fingerprints):
         """The derivatives by all symbols, from those by monomials."""
         table, count = self._table, self._symbols.size
         if not table.linear:
-            return self._factors.transposed_dot(by_monomial)
+            return self._gradient.dot(by_monomial)
         if table.identity and len(table) == count:
             return by_monomial
         found = np.zeros(count, dtype=np.uint64)

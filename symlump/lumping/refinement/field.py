@@ -14,7 +14,6 @@ Small matrices need no scipy, whose import takes longer than most lumpings: nump
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -83,7 +82,7 @@ class SmallRows:
 
 @dataclass(frozen=True, eq=False)
 class ModularMatrix:
-    """A sparse matrix of residues, in compressed sparse rows.
+    """A sparse matrix of residues, in compressed sparse rows or columns.
 
     Examples
     --------
@@ -94,7 +93,7 @@ class ModularMatrix:
     [9]
     """
 
-    matrix: sparse.csr_array | SmallRows
+    matrix: sparse.csr_array | sparse.csc_array | SmallRows
     prime: int
 
     @classmethod
@@ -109,61 +108,64 @@ class ModularMatrix:
 
         return cls(sparse.csr_array((data, columns, indptr), shape=shape), prime)
 
+    @classmethod
+    def of_columns(
+        cls, data: Residues, rows: IntArray, indptr: IntArray, height: int, prime: int
+    ) -> ModularMatrix:
+        """Build from compressed sparse columns, in which a large one stays until rows are asked for.
+
+        Examples
+        --------
+        >>> a = ModularMatrix.of_columns(np.array([3, 2], dtype=np.uint64), np.array([0, 1]),
+        ...                              np.array([0, 2]), 2, 7)
+        >>> a.dot(np.array([4], dtype=np.uint64)).tolist()
+        [5, 1]
+        """
+        if data.size <= _SMALL:
+            small = SmallRows(data, rows, indptr, (indptr.size - 1, height))
+            return cls(small.transposed(), prime)
+        from scipy import sparse
+
+        shape = (height, indptr.size - 1)
+        return cls(sparse.csc_array((data, rows, indptr), shape=shape), prime)
+
+    @cached_property
+    def by_rows(self) -> ModularMatrix:
+        """The same in compressed rows."""
+        if isinstance(self.matrix, SmallRows) or self.matrix.format == "csr":
+            return self
+        return ModularMatrix(self.matrix.tocsr(), self.prime)
+
     def rows(self, index: IntArray) -> ModularMatrix:
         """The given rows."""
-        return ModularMatrix(self.matrix[index], self.prime)
+        return ModularMatrix(self.by_rows.matrix[index], self.prime)
 
     def transpose(self) -> ModularMatrix:
-        """The transposed matrix, again in compressed rows."""
+        """The transposed matrix, in compressed rows."""
         if isinstance(self.matrix, SmallRows):
             return ModularMatrix(self.matrix.transposed(), self.prime)
         return ModularMatrix(self.matrix.T.tocsr(), self.prime)
 
     def dot(self, x: Residues) -> Residues:
         """The product with a vector of residues."""
-        lengths = np.diff(self.matrix.indptr)
-        found = self._product(lambda limb: self.matrix @ limb, x, lengths)
+        found = self._product(x)
         if found is None:  # rows too long for any limb: reduce every product
-            parts = reduce_modulo(self.matrix.data * x[self.matrix.indices], self.prime)
-            return segment_sums(parts, lengths, self.prime)
+            held = self.by_rows.matrix
+            parts = reduce_modulo(held.data * x[held.indices], self.prime)
+            return segment_sums(parts, self._lengths, self.prime)
         return found
 
-    def transposed_dot(self, x: Residues) -> Residues:
-        """The product of the transposed matrix with residues; a large one is transposed if no limb will do.
-
-        Examples
-        --------
-        >>> a = ModularMatrix.of(np.array([3, 2], dtype=np.uint64), np.array([0, 1]), np.array([0, 2]), 2, 7)
-        >>> a.transposed_dot(np.array([4], dtype=np.uint64)).tolist()
-        [5, 1]
-        """
-        if isinstance(self.matrix, SmallRows):
-            return self._transposed.dot(x)
-        found = self._product(lambda limb: self._columns @ limb, x, self._column_lengths)
-        return self._transposed.dot(x) if found is None else found
-
     @cached_property
-    def _columns(self) -> sparse.csc_array:
-        assert not isinstance(self.matrix, SmallRows)
-        return self.matrix.T
+    def _lengths(self) -> IntArray:
+        if self.by_rows is self:
+            return np.diff(self.matrix.indptr)
+        return np.bincount(self.matrix.indices, minlength=self.matrix.shape[0])
 
-    @cached_property
-    def _transposed(self) -> ModularMatrix:
-        return self.transpose()
-
-    @cached_property
-    def _column_lengths(self) -> IntArray:
-        if self.prime == WORDS:  # of no use
-            return np.zeros(0, dtype=np.int64)
-        return np.bincount(self.matrix.indices)
-
-    def _product(
-        self, times: Callable[[Residues], Residues], x: Residues, lengths: IntArray
-    ) -> Residues | None:
-        """A product of sums so long; None if no limb is narrow enough."""
+    def _product(self, x: Residues) -> Residues | None:
+        """The product; None if no limb is narrow enough."""
         if self.prime == WORDS:
-            return times(x)
-        longest = int(lengths.max(initial=0))
+            return np.asarray(self.matrix @ x)
+        longest = int(self._lengths.max(initial=0))
         bits = next((bits for limit, bits in _LIMBS if longest <= limit), None)
         if bits is None:
             return None
@@ -172,7 +174,7 @@ class ModularMatrix:
         for shift in reversed(range(0, 31, bits)):
             limb = x >> np.uint64(shift)
             np.bitwise_and(limb, mask, out=limb)
-            part = times(limb)
+            part = self.matrix @ limb
             if result is not None:
                 np.multiply(result, base, out=result)
                 part += result

@@ -35,6 +35,10 @@ _WORTH_UPDATING = 0.1
 _MAX_COMPONENTS = 256
 #: A round that mixes words should have so many times the blocks; so few others are waited for.
 _MUCH, _SLOW_ROUNDS = 1.25, 2
+#: So few are hardly any.
+_HARDLY = 1.01
+#: More rounds than that would need more blocks than any memory has.
+_ROUNDS = 200
 
 
 def coarsest(
@@ -85,8 +89,8 @@ def coarsest(
         except InputError:  # it divides a denominator, or coefficients are too wide
             continue
         try:
-            if modulus == WORDS and together:
-                labels, rounds = split_together(initial, values, order[0][0], generator)
+            if modulus == WORDS and together and not rounds:
+                labels, rounds = split_together(initial, values, order[0][0], generator, hasty=True)
             else:
                 blocks = RefinableBlocks(labels)
                 labels = blocks.labels  # it keeps them up to date
@@ -108,17 +112,21 @@ def coarsest(
 def _moduli(ode: ODE, prime: int | None, generator: np.random.Generator) -> Iterator[int]:
     """What to compute modulo: of functions only the field's values are known."""
     if prime is None and ode.generators is None:
-        yield WORDS
+        yield from (WORDS, WORDS)  # the first time in haste
     yield PRIME if prime is None else prime
     while True:
         yield _another_prime(generator)
 
 
 def split_together(
-    initial: Partition, values: Fingerprints, members: IntArray, generator: np.random.Generator
+    initial: Partition,
+    values: Fingerprints,
+    members: IntArray,
+    generator: np.random.Generator,
+    hasty: bool = False,
 ) -> tuple[IntArray, int]:
     """Split the blocks of some variables by words until nothing splits: their numbers, and the rounds."""
-    labels, done, rounds = mix_rounds(initial, values, members, generator)
+    labels, done, rounds = mix_rounds(initial, values, members, generator, hasty)
     if done:
         return labels, rounds
     blocks = RefinableBlocks(labels)
@@ -126,7 +134,11 @@ def split_together(
 
 
 def mix_rounds(
-    initial: Partition, values: Fingerprints, members: IntArray, generator: np.random.Generator
+    initial: Partition,
+    values: Fingerprints,
+    members: IntArray,
+    generator: np.random.Generator,
+    hasty: bool = False,
 ) -> tuple[IntArray, bool, int]:
     """Split blocks by words that mix a variable's own with the value at them, while that splits much.
 
@@ -134,12 +146,16 @@ def mix_rounds(
     variables are equivalent, so no block is split that should not be; where different words become the same by
     chance, the comparison finds that out. No list of blocks is kept, which would take longer than the values.
 
+    In haste, when rounds that split much are followed by one that splits hardly anything, it is taken for the
+    last one: mostly the next one would split nothing. The comparison, which takes as long as several rounds,
+    finds out where it would. Numbers of blocks that grow by ever less do not end like that.
+
     Returns
     -------
     labels : ndarray of int
         Numbers of blocks, which refine the initial ones.
     done : bool
-        True if the last round split nothing.
+        True if the last round split nothing, or in haste hardly anything.
     rounds : int
 
     Examples
@@ -155,19 +171,23 @@ def mix_rounds(
     word = draw(generator, WORDS, len(initial))[initial.labels]
     which = slice(None) if members.size == word.size else members
     count, rounds, slow, done = len(initial), 0, 0, False
+    factors = draw(generator, WORDS, 2 * _ROUNDS).reshape(_ROUNDS, 2)
     while not done and slow < _SLOW_ROUNDS:
+        first, second = factors[rounds]
         rounds += 1
-        first, second = generator.integers(0, 2**64, size=2, dtype=np.uint64) | np.uint64(1)
         own = word[which] * first
         own += values.evaluate(word, members)
-        own ^= own >> np.uint64(32)
         own *= second
-        own ^= own >> np.uint64(29)
+        own ^= own >> np.uint64(32)  # what differs above, differs below, too
         own |= np.uint64(1)
-        word[which] = own
+        if members.size == word.size:
+            word = own
+        else:
+            word[members] = own
         ordered = np.sort(word)
         now = 1 + int(np.count_nonzero(ordered[1:] != ordered[:-1]))
-        done, slow = now == count, slow + (now < _MUCH * count)
+        done = now == count or (hasty and not slow and now < _HARDLY * count)
+        slow += now < _MUCH * count
         count = now
     width = word.size.bit_length()  # sorted as one number with their positions
     ordered = (word >> np.uint64(width + 1)).view(np.int64)

@@ -195,13 +195,13 @@ def _pinn(text: str, options: Options) -> str:
     from symlump.bench.kept.rows import rows_of
     from symlump.bench.physics_informed.experiment import HEADER, PinnRow, groups_of
 
-    groups = {
-        title.split(";")[0]: lines
-        for title, lines in groups_of(rows_of(PinnRow, text, "bench pinn"))
-    }
+    groups = {}
+    for title, lines in groups_of(rows_of(PinnRow, text, "bench pinn")):
+        name, said = title.split("; ", 1)
+        groups[name] = f"{said[0].upper()}{said[1:]}.\n\n{markdown_table(HEADER, lines)}"
     if options.get("group") not in groups:
         raise FileFormatError(f"say group=…, one of {', '.join(map(repr, groups))}")
-    return markdown_table(HEADER, groups[options["group"]])
+    return groups[options["group"]]
 
 
 def _trained(text: str, options: Options) -> str:

@@ -22,6 +22,7 @@ from symlump.memory import peak_memory
 if TYPE_CHECKING:
     from symlump.lumping.lumping import Lumping
     from symlump.network.network import Network
+    from symlump.ode.system import ODE
 
 
 @dataclass(frozen=True)
@@ -196,6 +197,72 @@ def network_compressed(weights: int) -> tuple[float, float]:
     return _watched(lambda: compress(network, AFDE(retain=0.4)), repeated=False)
 
 
+def network_bounded(weights: int) -> tuple[float, float]:
+    """A certified bound of what AFDE to 50 % changes, on a box."""
+    from symlump.compression.compress import compress
+    from symlump.compression.merging.afde import AFDE
+
+    method, found = AFDE(retain=0.5), []
+    result = compress(_network(weights), method)
+    compress(_network(300), method).bound((-1, 1))  # what is done once in a process
+    figures = _watched(lambda: found.append(result.bound((-1, 1))), repeated=False)
+    assert (found[0].intervals > 0).all()
+    return figures
+
+
+def reduction_explained(weights: int) -> tuple[float, float]:
+    """What AFDE to 50 % did to the network, read off the two networks."""
+    from symlump.compression.compress import compress
+    from symlump.compression.merging.afde import AFDE
+    from symlump.compression.relaxed.explain_reduction import explain_reduction
+
+    network = _network(weights)
+    small = compress(network, AFDE(retain=0.5)).network
+    return _watched(lambda: explain_reduction(network, small))
+
+
+def integrals_found(states: int) -> tuple[float, float]:
+    """The conserved sum of a planted chain, which is all that it conserves."""
+    from symlump.lumping.linear.conserved import conserved
+
+    ode, found = made_apart(chain_with_label, states)[0], []
+    conserved(made_apart(chain_with_label, 20)[0])
+    figures = _watched(lambda: found.append(conserved(ode)), repeated=False)
+    assert len(found[0].quotient) == 1
+    return figures
+
+
+def hierarchy_found(states: int) -> tuple[float, float]:
+    """A maximal chain of linear lumpings of a planted chain of states."""
+    from symlump.lumping.linear.hierarchy import hierarchy
+
+    ode, found = made_apart(chain_with_label, states)[0], []
+    hierarchy(made_apart(chain_with_label, 20)[0])
+    figures = _watched(lambda: found.append(hierarchy(ode)), repeated=False)
+    assert found[0].dimensions[0] == 1  # their sum
+    return figures
+
+
+def family_found(paths: int) -> tuple[float, float]:
+    """The smallest linear lumpings for all values of a parameter, the rate of every other of so many paths."""
+    from symlump.lumping.linear.parametric import lump_family
+
+    lump_family(_paths(2), "k", ["y"])
+    ode, found = _paths(paths), []
+    figures = _watched(lambda: found.append(lump_family(ode, "k", ["y"])), repeated=False)
+    assert found[0].dimension == 2 + (paths + 1) // 2 + (paths > 1)
+    return figures
+
+
+def _paths(count: int) -> ODE:
+    from symlump.ode.system import ODE
+
+    rates = ["k" if i % 2 else str(i + 2) for i in range(count)]
+    between = [f"a{i}' = s - {rate}*a{i}" for i, rate in enumerate(rates)]
+    arriving = " + ".join(f"{rate}*a{i}" for i, rate in enumerate(rates))
+    return ODE.from_text("; ".join(["s' = -s", *between, f"y' = {arriving}"]), parameters=["k"])
+
+
 def _lumping(states: int) -> Lumping:
     from symlump.lumping.lump import lump
     from symlump.lumping.partition import Partition
@@ -220,6 +287,17 @@ def reactions_read(count: int) -> tuple[float, float]:
     return _read(write_reactions, "model.ode", count)
 
 
+def sbml_read(variables: int) -> tuple[float, float]:
+    """The quadratic system as SBML."""
+    return _read(_write_system, "model.xml", variables)
+
+
+def _write_system(variables: int, path: Path) -> None:
+    from symlump.formats import write
+
+    write(backward_system(variables)[0], path)
+
+
 def _read(write: Callable[[int, Path], None], name: str, size: int) -> tuple[float, float]:
     from symlump.formats import read
 
@@ -239,12 +317,18 @@ TASKS: Mapping[str, tuple[Callable[[int], tuple[float, float]], int, int]] = {
     "explain": (pair_explained, 10_000, 500),
     "tolerance": (tolerance_lumped, 2_500, 500),
     "sweep": (tolerances_swept, 1_000, 250),
-    "simulate": (chain_simulated, 10_000, 500),
+    "simulate": (chain_simulated, 40_000, 500),
     "write": (equations_written, 5_000, 500),
     "tra": (chain_read, 50_000, 1_000),
     "reactions": (reactions_read, 50_000, 1_000),
+    "sbml": (sbml_read, 1_000, 100),
+    "conserved": (integrals_found, 200, 50),
+    "hierarchy": (hierarchy_found, 10, 20),
+    "family": (family_found, 4, 4),
     "encode": (network_encoded, 100_000, 3_000),
     "compress": (network_compressed, 500_000, 3_000),
+    "bound": (network_bounded, 3_000, 600),
+    "reduction": (reduction_explained, 500_000, 3_000),
 }
 
 HEADER = ("task", "size", "seconds", "time ~ n^", "MB", "memory ~ n^")

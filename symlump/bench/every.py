@@ -157,6 +157,13 @@ ENTRIES = (
         "0.95,0.8,0.6,0.4,0.3,0.2,0.1",
         _SHOWN,
     ),
+    _evaluation(
+        "calibrated",
+        None,
+        "tanh;relu",
+        "0.95,0.8,0.6",
+        f"{_REFITTED};second order;combined;combined, data",
+    ),
     _evaluation("options", None, "tanh", "0.8,0.6,0.3,0.1", _OPTIONS),
     _evaluation(
         "fitted", None, "tanh", "0.5", f"AFDE;AFDE, fitted;dependence;dependence, fitted;{_PLAIN}"

@@ -97,6 +97,11 @@ _OPTIONS = (
     "AFDE, diameter;AFDE, closure;AFDE, covariance;AFDE, by layer;AFDE, by layer, sums;AFDE, on both;"
     f"AFDE, on state;hierarchical;{_PLAIN}"
 )
+#: Merging as it was published and by functions, without and with a fit, data and steps.
+_IDEAS = (
+    "AFDE, literature;AFDE, literature, refit;AFDE, literature, refit, data;AFDE, literature, steps;"
+    "AFDE, literature, steps, data;AFDE, sums;AFDE, sums, data;AFDE;AFDE, data;AFDE, steps;AFDE, steps, data"
+)
 
 
 def _evaluation(
@@ -118,6 +123,13 @@ def _evaluation(
 _PACKED = (
     *("--only", "mnist-net_256x2", "--shares", "0.25,0.125,0.1", "--calibration", "1000"),
     *("--method", "quantized", "--method", "combined, bytes"),
+)
+#: Two networks for digits by parameters, with the same images.
+_BY_PARAMETERS = (
+    *("--only", "mnist-net_256x2", "--only", "mnist5x20_leaky_relu"),
+    *("--shares", "0.5,0.3,0.1", "--calibration", "1000", "--method", "AFDE"),
+    *("--method", "dependence", "--method", "magnitude, refit", "--method", "Wanda, refit"),
+    *("--method", "second order", "--method", "combined"),
 )
 
 #: In the order in which they are run: what is quick first.
@@ -143,6 +155,7 @@ ENTRIES = (
         _DIGITS,
     ),
     Entry("packed", None, (*_DIGITS, *_PACKED), "trained"),
+    Entry("digits", None, (*_DIGITS, *_BY_PARAMETERS), "trained"),
     Entry(
         "budgets",
         ("--quick", "--digits", "{digits}", *_OUTPUT),
@@ -164,6 +177,7 @@ ENTRIES = (
         "0.95,0.8,0.6",
         f"{_REFITTED};second order;combined;combined, data",
     ),
+    _evaluation("ideas", None, "tanh", "0.6,0.2", _IDEAS),
     _evaluation("options", None, "tanh", "0.8,0.6,0.3,0.1", _OPTIONS),
     _evaluation(
         "fitted", None, "tanh", "0.5", f"AFDE;AFDE, fitted;dependence;dependence, fitted;{_PLAIN}"

@@ -99,6 +99,11 @@ class NamedMethod:
 #: One unit, in which what else a method can be asked for is compared, one option at a time.
 _BY_OUTPUT: dict[str, Any] = {"relative_to": "output", "up_to": 0}
 _OUTPUT: dict[str, Any] = {"relative_to": "output"}
+_PUBLISHED: dict[str, Any] = {
+    "distance": "coefficients",
+    "relative": False,
+    "linkage": "closure",
+}
 
 METHODS: Mapping[str, NamedMethod] = {
     "AFDE": NamedMethod(lambda share, x: AFDE(retain=share), bounded=True),
@@ -107,11 +112,29 @@ METHODS: Mapping[str, NamedMethod] = {
     "AFDE, sums, nothing spent": NamedMethod(
         lambda share, x: AFDE(retain=share, refit=False, up_to=0), bounded=True
     ),
+    "AFDE, sums, data": NamedMethod(
+        lambda share, x: AFDE(retain=share, refit=False, inputs=x), data=True
+    ),
+    "AFDE, data": NamedMethod(lambda share, x: AFDE(retain=share, inputs=x), data=True),
+    "AFDE, steps": NamedMethod(lambda share, x: AFDE(retain=share, steps=_STEPS), slow=True),
+    "AFDE, steps, data": NamedMethod(
+        lambda share, x: AFDE(retain=share, steps=_STEPS, inputs=x), data=True, slow=True
+    ),
     # As in arXiv:2606.01402: coefficients, in their own unit; the quotient, as it is.
-    "AFDE, literature": NamedMethod(
-        lambda share, x: AFDE(
-            retain=share, distance="coefficients", relative=False, linkage="closure"
-        )
+    "AFDE, literature": NamedMethod(lambda share, x: AFDE(retain=share, **_PUBLISHED)),
+    "AFDE, literature, refit": NamedMethod(
+        lambda share, x: AFDE(retain=share, **_PUBLISHED, refit=True)
+    ),
+    "AFDE, literature, refit, data": NamedMethod(
+        lambda share, x: AFDE(retain=share, **_PUBLISHED, refit=True, inputs=x), data=True
+    ),
+    "AFDE, literature, steps": NamedMethod(
+        lambda share, x: AFDE(retain=share, **_PUBLISHED, refit=True, steps=_STEPS), slow=True
+    ),
+    "AFDE, literature, steps, data": NamedMethod(
+        lambda share, x: AFDE(retain=share, **_PUBLISHED, refit=True, steps=_STEPS, inputs=x),
+        data=True,
+        slow=True,
     ),
     "AFDE, fitted": NamedMethod(
         lambda share, x: AFDE(retain=share, **_BY_OUTPUT, steps=_STEPS), slow=True

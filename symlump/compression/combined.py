@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from symlump.compression.baselines.magnitude import Magnitude
 from symlump.compression.baselines.quantize import Quantize, stored_numbers
+from symlump.compression.baselines.second_order import SecondOrder
 from symlump.compression.baselines.wanda import Wanda
 from symlump.compression.dependences.dependence import Dependence
 from symlump.compression.images import Images
@@ -50,9 +51,9 @@ _FEW = 64
 class Combined(CompressionMethod):
     """Try methods, and pairs of methods, for one size, and keep what changes the outputs least.
 
-    Tried are AFDE, Dependence, magnitude pruning (global and layerwise; with data also Wanda), and merging to
-    a larger size by AFDE or Dependence followed by global magnitude pruning; all are refitted. Where bytes
-    count, weights are rounded as well, alone and after each of these.
+    Tried are AFDE, Dependence, magnitude pruning (global and layerwise; with data also Wanda and SecondOrder),
+    and merging to a larger size by AFDE or Dependence followed by global magnitude pruning; all are refitted.
+    Where bytes count, weights are rounded as well, alone and after each of these.
 
     Parameters
     ----------
@@ -140,7 +141,7 @@ class Recipe:
     merged : int
         The parameters to merge down to.
     pruning : str
-        "magnitude", "magnitude, layerwise" or "Wanda": so much that the rest fits.
+        "magnitude", "magnitude, layerwise", "Wanda" or "second order": so much that the rest fits.
     bits : int
         Of a weight; −1 for the most that fit.
     """
@@ -275,7 +276,11 @@ class CombinedPlan(NetworkPlan):
 
     def _recipes(self, target: int) -> Iterator[Recipe]:
         """What may have a size; simple ones first."""
-        prunings = ("magnitude", "magnitude, layerwise", *["Wanda"] * self._has_samples)
+        prunings = (
+            "magnitude",
+            "magnitude, layerwise",
+            *["Wanda", "second order"] * self._has_samples,
+        )
         for merging in _MERGINGS:
             yield Recipe(merging, target)
         for pruning in prunings:
@@ -413,6 +418,8 @@ class _Kit:
         share = size / network.parameters
         if method == "Wanda":
             return Wanda(share, self._inputs, refit=True).apply(network)
+        if method == "second order":
+            return SecondOrder(share, self._inputs).apply(network)
         scope = "layerwise" if method.endswith("layerwise") else "global"
         return Magnitude(share, scope, refit=True, inputs=self._inputs).apply(network)
 

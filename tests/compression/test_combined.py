@@ -215,3 +215,16 @@ def test_no_change_that_was_seen_is_no_defect_of_zero():
 def test_recipes_read_in_words():
     assert str(Recipe("AFDE", 10, "magnitude", 4)) == "AFDE, then magnitude, then 4 bits"
     assert str(Recipe(bits=-1)) == "fewer bits"
+
+
+def test_second_order_is_tried_where_there_are_samples():
+    net, x = trained_like(0), np.random.default_rng(0).standard_normal((200, 4))
+    target = net.parameters // 2
+    plan = sl.Combined(retain=0.5, inputs=x).plan(net)
+    (recipe,) = (r for r in plan._recipes(target) if r.pruning == "second order")
+    made = plan._made(recipe, target, deciding=False).network
+    alone = sl.SecondOrder(target / net.parameters, inputs=x).apply(net).network
+    for one, other in zip(made.layers, alone.layers, strict=True):
+        assert np.array_equal(one.weight, other.weight)
+    without = sl.Combined(retain=0.5).plan(net)
+    assert all(r.pruning not in ("Wanda", "second order") for r in without._recipes(target))

@@ -27,10 +27,8 @@ if TYPE_CHECKING:
     from symlump.compression.images import Images
     from symlump.compression.merging.afde import AFDE
     from symlump.compression.moments import Normal
-    from symlump.compression.relaxed.explain_reduction import (
-        ReductionExplanation,
-        explain_reduction,
-    )
+    from symlump.compression.relaxed.explain_reduction import explain_reduction
+    from symlump.compression.relaxed.explanation import ReductionExplanation
     from symlump.compression.symmetries.symmetric import Symmetric
     from symlump.display.graph_text import to_dot, to_mermaid
     from symlump.display.matrix_picture import draw_blocks
@@ -166,7 +164,7 @@ _HOME = {
     "lump_store": "symlump.store.lump_store",
     "read_store": "symlump.store.opening",
     "write_store": "symlump.store.writing",
-    "ReductionExplanation": "symlump.compression.relaxed.explain_reduction",
+    "ReductionExplanation": "symlump.compression.relaxed.explanation",
     "explain_reduction": "symlump.compression.relaxed.explain_reduction",
 }
 

@@ -105,3 +105,19 @@ def test_options_of_networks_are_refused_for_models(tmp_path, monkeypatch, capsy
     assert main(["explain", "m.ode", "x", "y", "--box", "0", "1"]) == 2
     assert "--box is for networks" in capsys.readouterr().err
     assert main(["explain", "m.ode", "x", "y"]) == 0
+
+
+def test_recurrent_files(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    torch.manual_seed(0)
+    model = nn.GRU(3, 6)
+    save_file(model.state_dict(), "gru.safetensors")
+    with torch.no_grad():
+        model.weight_hh_l0[model.weight_hh_l0.abs() < 0.1] = 0
+    save_file(model.state_dict(), "masked.safetensors")
+    assert main(["explain", "gru.safetensors", "masked.safetensors"]) == 0
+    text = capsys.readouterr().out
+    assert "l0 (gru): all 6 units kept" in text and "weights set to 0" in text
+    assert "bound_steps(steps, (low, high))" in text
+    assert main(["explain", "gru.safetensors", "masked.safetensors", "--box", "-1", "1"]) == 2
+    assert "bound_steps(steps, box=" in capsys.readouterr().err

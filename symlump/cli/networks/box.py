@@ -10,7 +10,7 @@ from symlump.progress import working
 
 if TYPE_CHECKING:
     from symlump.compression.compression import Compression
-    from symlump.compression.relaxed.explain_reduction import ReductionExplanation
+    from symlump.compression.relaxed.explanation import ReductionExplanation
 
 
 def add_box(parser: argparse.ArgumentParser, what: str) -> None:

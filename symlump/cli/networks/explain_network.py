@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
 
 from symlump.cli.answer import Answer
 from symlump.cli.networks.box import certified_line, certify
-from symlump.cli.networks.saved import open_saved, read_saved, refuse_unheeded
+from symlump.cli.networks.compress_recurrent import read_cells
+from symlump.cli.networks.saved import has_cells, open_saved, read_saved, refuse_unheeded
 from symlump.compression.relaxed.explain_reduction import explain_reduction
+from symlump.compression.relaxed.recurrent_explanation import RecurrentExplanation
 from symlump.progress import working
+
+if TYPE_CHECKING:
+    from symlump.network.network import Network
+    from symlump.network.recurrent.recurrent_network import RecurrentNetwork
+
+_HINT = "How far outputs differ: --box LOW HIGH certifies it for inputs in that range."
 
 
 def explain_networks(options: argparse.Namespace) -> Answer:
@@ -16,7 +25,7 @@ def explain_networks(options: argparse.Namespace) -> Answer:
     paths = options.file, options.x
     refuse_unheeded(options, *paths)
     with working("reading the networks"):
-        original, reduced = (read_saved(open_saved(path), options)[0] for path in paths)
+        original, reduced = (_read(path, options) for path in paths)
     with working("looking for the units that stand on each other"):
         explanation = explain_reduction(original, reduced)
     report = {"original": options.file, "reduced": options.x, **explanation.to_dict()}
@@ -25,7 +34,11 @@ def explain_networks(options: argparse.Namespace) -> Answer:
         report["bound"] = certify(explanation, options.box)
         lines.append(certified_line(report["bound"], "no output of the two differs"))
     elif not explanation.exact:
-        lines.append(
-            "How far outputs differ: --box LOW HIGH certifies it for inputs in that range."
-        )
+        recurrent = isinstance(explanation, RecurrentExplanation)
+        lines.append(explanation.hint if recurrent else _HINT)
     return Answer(lambda: report, lambda: "\n".join(lines))
+
+
+def _read(path: str, options: argparse.Namespace) -> Network | RecurrentNetwork:
+    file = open_saved(path)
+    return read_cells(file, options)[0] if has_cells(file) else read_saved(file, options)[0]

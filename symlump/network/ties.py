@@ -9,7 +9,7 @@ that these make, and those that they read, number by number.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -47,6 +47,8 @@ class Ties:
         another, so that they stay one operation.
     rearranged : frozenset of str
         The names of what is made of parts, whose units are those of the layer that makes the parts.
+    heads : mapping
+        For units that heads of an attention or groups of a convolution read, by which of which step.
 
     Examples
     --------
@@ -66,6 +68,7 @@ class Ties:
     count: int
     level: tuple[int, ...] = ()
     rearranged: frozenset[str] = frozenset()
+    heads: Mapping[int, frozenset[tuple[str, int]]] = field(default_factory=dict)
 
     def labels(self, network: Network, groups: IntArray) -> dict[str, IntArray]:
         """The blocks of each layer, sum and product, for :func:`symlump.network.rewrite.rewrite`.
@@ -390,8 +393,10 @@ class _Finder:
             )
             for (names, heads), units in axes.items()
         )
+        reading = {number: frozenset(those) for number, those in read.items()}
+        axes_of = tuple(axes.values())
         return Ties(
-            owners, self._positions, tuple(axes.values()), makers, components, level, rearranged
+            owners, self._positions, axes_of, makers, components, level, rearranged, reading
         )
 
 

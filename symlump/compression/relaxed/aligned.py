@@ -11,7 +11,7 @@ from symlump.errors import MethodError
 from symlump.network.chain import Chain, Layer
 from symlump.network.network import Network
 from symlump.network.nodes import Affine, Concatenate, Node, Select
-from symlump.network.written.grouped import families, groups_of
+from symlump.network.written.grouped import families
 
 #: What two networks may differ in: weights, names, and types of numbers in files.
 _OWN = {"name", "inputs", "weight", "bias", "weight_name", "bias_name", "doubt", "called", "whole"}
@@ -154,13 +154,11 @@ def _renamed(original: Network, reduced: Network) -> Network:
         )
     names = {b.name: a.name for a, b in zip(original.nodes, reduced.nodes, strict=True)}
     nodes: list[Node] = []
-    groups, others = groups_of(original), groups_of(reduced)
     for one, two in zip(original.nodes, reduced.nodes, strict=True):
         node = replace(two, name=one.name, inputs=tuple(names[name] for name in two.inputs))
-        alike = type(one) is type(two) and (
-            _alike(one, node) or _narrower(one, node, groups.get(one.name), others.get(two.name))
-        )
-        if not alike or node.inputs != one.inputs:
+        # What is selected may have become narrower; Quotient looks whether these are the same units.
+        alike = isinstance(one, Select) or _alike(one, node)
+        if type(one) is not type(two) or node.inputs != one.inputs or not alike:
             raise _differ(
                 f"step {one.name!r} of the original ({_described(one)}) meets {two.name!r} "
                 f"({_described(two)})"
@@ -176,14 +174,6 @@ def _renamed(original: Network, reduced: Network) -> Network:
                 f"an output has shape {original.shapes[name]} in one, {network.shapes[name]} in the other"
             )
     return network
-
-
-def _narrower(
-    one: Node, two: Node, group: tuple[str, int] | None, other: tuple[str, int] | None
-) -> bool:
-    """Whether both select the channels of a grouped convolution, of the group of the same number."""
-    selections = isinstance(one, Select) and isinstance(two, Select)
-    return selections and group is not None and other is not None and group[1] == other[1]
 
 
 def _alike(one: Node, two: Node) -> bool:

@@ -197,10 +197,10 @@ class ReductionExplanation:
             whole = groups.get(layer.name, (name, 0))[
                 0
             ]  # parts of a grouped convolution are one layer
-            found.setdefault(whole, []).append(self.layer_of(whole, [layer.name]))
+            found.setdefault(whole, []).append(self._layer_of(whole, [layer.name]))
         return tuple(map(_together, found.values()))
 
-    def layer_of(self, name: str, parts: Sequence[str]) -> LayerExplanation:
+    def _layer_of(self, name: str, parts: Sequence[str]) -> LayerExplanation:
         """What became of layers that make the same units, such as the gates of a cell, as one.
 
         Parameters
@@ -247,7 +247,7 @@ class ReductionExplanation:
             defect=float(np.linalg.norm([self.quotient.changes[part] for part in parts])),
         )
 
-    def held(self, network: Network) -> list[Affine]:
+    def _held(self, network: Network) -> list[Affine]:
         """The layers of one of the two that hold their weights; what others share is theirs."""
         layers, first = network.layers, holders(network.layers)
         return [layer for n, layer in enumerate(layers) if first[n] == n]
@@ -265,7 +265,7 @@ class ReductionExplanation:
         """For each unit of a layer the 2-norm of what layers read of it in the original."""
         ties = self.quotient.ties
         total = np.zeros(ties.count)
-        for layer in self.held(self.quotient.original):
+        for layer in self._held(self.quotient.original):
             if not layer.depthwise:
                 squares = (layer.weight**2).sum(
                     axis=tuple(d for d in range(layer.weight.ndim) if d != 1)
@@ -365,7 +365,7 @@ class ReductionExplanation:
         >>> print(explain_reduction(net, Network.dense([[[1.25]], [[5.0]]])).headline())
         4 → 2 weights and biases; what the original would compute with its weights changed by 8.8 % (δ = 0.3536)
         """
-        zeros = sum(int((layer.weight == 0).sum()) for layer in self.held(self.reduced))
+        zeros = sum(int((layer.weight == 0).sum()) for layer in self._held(self.reduced))
         sizes = f"{self.sizes[0]} → {self.sizes[1]} weights and biases" + (
             f", {zeros} of them 0" if zeros else ""
         )
@@ -382,7 +382,7 @@ class ReductionExplanation:
         size = np.sqrt(
             sum(
                 (layer.weight**2).sum() + (0.0 if layer.bias is None else (layer.bias**2).sum())
-                for layer in self.held(self.quotient.original)
+                for layer in self._held(self.quotient.original)
             )
         )
         return self.defect / float(size) if size else float(self.defect > 0)

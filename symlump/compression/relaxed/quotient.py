@@ -169,6 +169,14 @@ class Quotient:
                     "cannot merge: they are inputs or outputs, or something mixes them"
                 )
             found[own[missing]] = there[missing]
+        for name, own in self.ties.units.items():
+            there = self._other.units[name]
+            if (
+                own.size == there.size
+                and np.all(self._axis[own] < 0)
+                and np.any(found[own] != there)
+            ):
+                raise self._joined(name)
         return found
 
     def with_maps(self, maps: dict[int, UnitMap]) -> Quotient:
@@ -195,24 +203,15 @@ class Quotient:
         return int(self._slots[axis].size)
 
     def _found_slots(self, axis: int) -> IntArray:
-        """The units of the reduced network in an axis: of its first maker those that the same values hold.
-
-        All of them, unless groups or heads read some of the maker's units each.
-        """
+        """The units of the reduced network in an axis: those of its first maker that the same heads read."""
         maker, units = self.ties.makers[axis][0], self.ties.axes[axis]
         made = self._other.units[maker]
         if self.ties.units[maker].size == units.size:
             return made
-        wanted, holds = set(), {unit: set[str]() for unit in made.tolist()}
-        for name, own in self.ties.units.items():
-            if np.isin(units[0], own):
-                wanted.add(name)
-            for unit in np.intersect1d(made, self._other.units[name]).tolist():
-                holds[unit].add(name)
-        found = np.array([unit for unit in made.tolist() if holds[unit] == wanted], dtype=np.int64)
-        if not found.size:
-            raise self._joined(maker)
-        return found
+        heads = self.ties.heads.get(int(units[0]))
+        return np.array(
+            [u for u in made.tolist() if self._other.heads.get(u) == heads], dtype=np.int64
+        )
 
     def is_known(self, name: str) -> bool:
         """Whether the maps of all units of a value are known."""

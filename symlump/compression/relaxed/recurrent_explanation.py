@@ -76,9 +76,9 @@ class RecurrentExplanation(ReductionExplanation):
     @cached_property
     def layers(self) -> tuple[LayerExplanation, ...]:
         """One for each cell, all its gates together, and for each dense layer that reads cells."""
-        return tuple(self.layer_of(name, names) for name, names in self._parts.items())
+        return tuple(self._layer_of(name, names) for name, names in self._parts.items())
 
-    def held(self, network: Network) -> list[Affine]:
+    def _held(self, network: Network) -> list[Affine]:
         """The layers of one of the two that are in the model, each once."""
         names = {name for parts in self._parts.values() for name in parts}
         return [layer for layer in network.layers if layer.name in names]

@@ -48,8 +48,8 @@ def two_steps(network: RecurrentNetwork) -> Network:
     >>> from symlump.network.recurrent.reading import read_recurrent
     >>> from torch import nn
     >>> steps = two_steps(read_recurrent(nn.RNN(3, 5)))
-    >>> [users[0].name for users in steps.sharing.values()]
-    ['l0.x.h.1', 'l0.x.h.1', 'l0.h.h.1', 'l0.h.h.1']
+    >>> {name: [user.name for user in users] for name, users in steps.sharing.items()}
+    {'l0.x.h': ['l0.x.h.1', 'l0.x.h.2'], 'l0.h.h': ['l0.h.h.1', 'l0.h.h.2']}
     """
     nodes: list[Node] = []
     made: set[str] = set()

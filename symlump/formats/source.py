@@ -7,7 +7,7 @@ import re
 import stat
 import sys
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -305,8 +305,10 @@ def quote_names(names: Iterable[str], limit: int = 8) -> str:
     return text + (f" and {len(every) - limit} more" if len(every) > limit else "")
 
 
-def put_in_notes(constants: Sequence[str], followed: Sequence[str], by: str) -> list[str]:
-    """Notes of what stands in the equations in place of a name: values of constants, definitions.
+def put_in_notes(
+    constants: Sequence[str], followed: Sequence[str], by: str, absent: Collection[str] = ()
+) -> list[str]:
+    """Notes of what stands for a name: values of constants, definitions, 0 for what has no value.
 
     Examples
     --------
@@ -318,4 +320,6 @@ def put_in_notes(constants: Sequence[str], followed: Sequence[str], by: str) -> 
         notes.append(f"constants replaced by their values: {quote_names(constants)}")
     if followed:
         notes.append(f"put in where they occur, as {by} define them: {quote_names(followed)}")
+    if absent:
+        notes.append(f"{NO_VALUE}{quote_names(absent)}")
     return notes

@@ -147,6 +147,7 @@ def test_symbolic_parameters():
     assert symbolic.ode.parameters == ("k", "q", "free")
     assert symbolic.initial_values == {"A": 0, "B": 0, "k": 2, "q": Q(1, 2), "free": 0}
     assert str(symbolic.ode).splitlines()[0].replace(" ", "") == "A'=-A*q*free"
+    assert symbolic.notes == ("parameters without a value, for which 0 is put: 'free'",)
     with pytest.raises(FileFormatError, match="'free' has no value"):
         model(text)
     parts = wrap("A B C", parameters="k = 2", partition="{A}", ODE="d(A) = k*A")

@@ -1,15 +1,17 @@
 """Parts of linear lumpings, each against its definition."""
 
+import math
 import pickle
 import re
 import tracemalloc
 from copy import copy
 from fractions import Fraction
+from itertools import islice
 
 import numpy as np
 import pytest
 import sympy
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 from sympy.polys.domains import GF
@@ -182,20 +184,22 @@ def test_sums_that_one_number_does_not_tell_apart_are_compared_one_by_one(monkey
     assert merged.expanded([{1: 2, 2: 3}]) == [{1: 2, 2: 3, 3: 3}]
 
 
-def defect_by_definition(system, basis, start):
-    """From the coefficient matrices themselves, dense: the defect of what a vector reaches inside a space."""
+def defect_by_definition(system, basis, start, cut):
+    """From the coefficient matrices themselves, dense: the defect of what a vector reaches inside a space.
+
+    All in coordinates of the basis, so that nothing that rounding adds leads out of the space.
+    """
     matrices = [part.toarray() for part in jacobian_matrices(system)]
-    reached = start[None, :] / np.linalg.norm(start)
-    projection = basis.T @ basis
+    reached = start[None, :] @ basis.T / np.linalg.norm(start)
     while True:
-        inside = np.vstack([reached, *(reached @ m @ projection for m in matrices)])
+        inside = np.vstack([reached, *(reached @ basis @ m @ basis.T for m in matrices)])
         _, size, directions = np.linalg.svd(inside, full_matrices=False)
-        larger = directions[size > 1e-9]
+        larger = directions[size > cut]
         if len(larger) == len(reached):
             break
         reached = larger
-    outside = np.vstack([reached @ m @ (np.eye(len(basis.T)) - projection) for m in matrices])
-    return np.linalg.norm(outside, 2)
+    outside = np.eye(len(basis.T)) - basis.T @ basis
+    return np.linalg.norm(np.vstack([reached @ basis @ m @ outside for m in matrices]), 2)
 
 
 def jacobian_matrices(system):
@@ -219,6 +223,7 @@ def jacobian_matrices(system):
 
 @settings(max_examples=20)
 @given(st.integers(0, 2**32 - 1), st.integers(3, 7), st.integers(0, 4), st.booleans())
+@example(65, 7, 2, False)
 def test_the_defect_of_each_observable_is_that_of_what_it_reaches(seed, size, coupled, apart):
     """Two groups of variables with some terms between them; nothing leads from one to the other where apart."""
     generator = np.random.default_rng(seed)
@@ -240,8 +245,10 @@ def test_the_defect_of_each_observable_is_that_of_what_it_reaches(seed, size, co
         for (name, found), start in zip(
             point.observable_defects().items(), plan.path.start, strict=True
         ):
-            expected = defect_by_definition(ode, point.basis, start) if point.defect else 0.0
-            assert found == pytest.approx(expected, rel=1e-6, abs=1e-9), name
+            # What is reached with a billionth, more or less, may count or not; mostly there is no such thing.
+            ways = [defect_by_definition(ode, point.basis, start, c) for c in (1e-7, 1e-9, 1e-11)]
+            least, most = (min(ways), max(ways)) if point.defect else (0.0, 0.0)
+            assert least * (1 - 1e-6) - 1e-9 <= found <= most * (1 + 1e-6) + 1e-9, name
             assert found <= point.defect * (1 + 1e-9)
 
 
@@ -404,6 +411,25 @@ def test_coefficients_that_a_prime_of_the_search_divides():
             lines[i] = [1 + (i * j + j * j) % 7 for j in range(size)]
         lumping = sl.lump(linear_system(lines)[0], sl.Constrained("x0"))
         assert len(lumping) == 2 and lumping.certificate().check().accepted, (size, prime)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x0' = x1; x1' = x0",
+        "x0' = x1; x1' = x0 + x2^2; x2' = x0*x1",
+        "x0' = x1/(1 + x2); x1' = x0/(2 + x2); x2' = -x2",
+        "; ".join(f"x{i}' = x{(i + 1) % 50}" for i in range(50)),
+    ],
+)
+def test_primes_of_the_search_may_divide_the_observables(text):
+    """All variables are needed. Modulo the first primes an observable is 0, has no value, or is another."""
+    first = [small_systems.PRIMES_OF_FEW[0], *small_systems.PRIMES[:4]]
+    long = math.prod([*first, *islice(small_systems.small_primes(), 2)])
+    ode = sl.ODE.from_text(text)
+    for keep in ([f"{long}*x0"], [f"1/{long}*x0"], ["x0 + x1", f"x0 + {long + 1}*x1"]):
+        lumping = sl.lump(ode, sl.Constrained(keep))
+        assert len(lumping) == len(ode) and lumping.exact and lumping.smallest, keep
 
 
 @pytest.mark.parametrize("linear", [True, False])

@@ -148,6 +148,7 @@ class _Reader:
         else:
             fixed = {n: v for n, v in self.parameters.items() if n not in self.absent}
         initial = dict(zip(self.species, self.initial, strict=True))
+        absent = self.absent if self.symbolic else ()
         if self.symbolic:
             initial |= self.parameters
         arithmetic, symbolic = self.arithmetic, self.parameters if self.symbolic else ()
@@ -177,7 +178,7 @@ class _Reader:
             None if blocks is None else cover(blocks, ode),
             observables,
             other_views,
-            notes=(*put_in_notes(list(fixed), [], ""), *self.arithmetic.notes),
+            notes=(*put_in_notes(list(fixed), [], "", absent), *self.arithmetic.notes),
         )
 
     def _refuse(self, new: NewConstant) -> InputError:

@@ -82,6 +82,9 @@ def smallest_evaluated(ode: ODE, rows: ExactMatrix, seed: int = 0) -> InvariantS
             if again is None:
                 continue
             space = again
+            if not is_closed(family, start, space, generator):
+                closure = None  # its prime divides a number it should not
+                continue
         basis, pivots = lift.add(field.prime, space.matrix()), closure.space.columns()
         if basis is None or not contains(basis, pivots, rows):
             continue
@@ -229,7 +232,7 @@ def _closed(
     while True:
         closure = close(family_at(field, points, generator), start, generator)
         if len(closure.space) == len(field.ode) or is_closed(
-            family_at(field, 2, generator), closure.space, generator
+            family_at(field, 2, generator), start, closure.space, generator
         ):
             return closure, points
         points *= 2

@@ -94,7 +94,10 @@ def lump_functions(
     steps = zip(closure.parents.tolist(), closure.generators.tolist(), strict=True)
     numbers = [
         ode.coefficients,
-        ExactArray.from_fractions(v for f in forms.values() for v in f.values()),
+        # A prime divides neither side of these fractions: the derivation begins with the forms.
+        ExactArray.from_fractions(
+            w for f in forms.values() for v in f.values() if v for w in (v, 1 / v)
+        ),
     ]
     if ode.generators is not None:
         numbers.append(ode.generators.arguments.coefficients)
@@ -116,8 +119,9 @@ def lump_small(
         start.append({index[name]: int(value * shared) for name, value in form.items()})
     merged = MergedTerms.of(terms, start)
     closure = close_small(merged.terms, merged.start, len(merged.blocks))
-    if closure is None:
-        return None
+    below = (value.denominator for form in forms.values() for value in form.values())
+    if closure is None or not all(value % closure.prime for value in below):
+        return None  # the derivation begins with the forms themselves, modulo the prime
     rows = closure.rows
     if len(rows) < len(merged.blocks):  # else they are the sums over blocks
         rows = readable_rows(rows, merged.sizes)

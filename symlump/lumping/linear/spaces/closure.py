@@ -282,11 +282,19 @@ class _Multiplier:
         return fold(np.mod(whole, self.prime).astype(np.float64), self.prime)
 
 
-def is_closed(family: ModularFamily, space: Echelon, seed: int | np.random.Generator = 0) -> bool:
-    """False if the space is certainly not invariant; True with the probability of error 1/p²."""
+def is_closed(
+    family: ModularFamily,
+    start: sparse.csr_array,
+    space: Echelon,
+    seed: int | np.random.Generator = 0,
+) -> bool:
+    """False if the space is certainly not invariant, or lacks a row of the start.
+
+    True with the probability of error 1/p².
+    """
     images, _, _ = family.images(space.matrix())
     kernel = space.kernel(2, np.random.default_rng(seed)).astype(np.int64)
-    return not np.mod(images @ kernel, family.prime).any()
+    return not any(np.mod(rows @ kernel, family.prime).any() for rows in (start, images))
 
 
 def replay(

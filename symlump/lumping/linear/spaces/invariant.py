@@ -115,7 +115,7 @@ def smallest_invariant(family: MatrixFamily, rows: ExactMatrix, seed: int = 0) -
             if again is None:
                 continue
             space = again
-            if not is_closed(modular, space, generator):
+            if not is_closed(modular, start, space, generator):
                 # The closure missed a vector, as its prime divides a number it should not.
                 closure = None
                 continue
@@ -128,7 +128,7 @@ def smallest_invariant(family: MatrixFamily, rows: ExactMatrix, seed: int = 0) -
             continue
         if is_invariant(family, basis, pivots):
             return InvariantSpace(basis, pivots, closure)
-        if len(lift) > 1 and not is_closed(modular, space, generator):
+        if len(lift) > 1 and not is_closed(modular, start, space, generator):
             closure = None
     raise FailureError(
         f"the smallest linear lumping was not found modulo {MOST_PRIMES} primes: its coefficients have "

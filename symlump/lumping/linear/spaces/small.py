@@ -251,7 +251,8 @@ def close_small(terms: Terms, start: Sequence[Row], most: int) -> SmallClosure |
             space, closure = _close_rows(terms, start, primes, most)
         except ValueError:  # no inverse
             break
-        if closure is None:
+        # Too much work, or the primes divide all that is to be kept.
+        if closure is None or not closure.rows:
             break
         if len(closure.rows) == most:
             return closure
@@ -273,6 +274,8 @@ def _close_linear(terms: Terms, start: Sequence[Row], most: int) -> SmallClosure
         if not terms.scale % prime:
             return None
         powers = (SmallPowers if few else _LargePowers).of(matrix, start, prime)
+        if not powers.pivots:
+            return None  # the prime divides all that is to be kept
         if closure is None:
             rows = [{c: 1} for c in sorted(powers.pivots)]
             steps: list[tuple[int, Factors]] = [(parent, ()) for parent in powers.parents]

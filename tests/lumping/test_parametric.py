@@ -269,3 +269,10 @@ def test_mistakes_at_the_command(file, capsys):
     ):
         assert main(["family", file, *arguments]) == 2
         assert words in capsys.readouterr().err
+
+
+def test_a_misspelled_parameter_is_called_unknown_before_others_lack_a_value(tmp_path, capsys):
+    path = tmp_path / "two.txt"
+    path.write_text("x' = -k*x + y\ny' = -l*y\n", encoding="utf-8")
+    assert main(["family", str(path), "--parameter", "kk", "--observable", "x"]) == 2
+    assert "'kk' is not a variable of this system; it has x, y, k, l" in capsys.readouterr().err

@@ -93,6 +93,7 @@ def _read(options: argparse.Namespace) -> Model:
     if options.parameters == "symbolic":
         return model
     if absent and absent[0] != quote_names([options.parameter]):
+        model.ode.position(options.parameter)  # a name that does not occur is the first mistake
         raise MethodError(
             f"parameters other than {options.parameter} need a value, or --parameters symbolic; without one: "
             f"{absent[0]}"

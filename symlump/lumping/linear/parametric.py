@@ -269,7 +269,8 @@ def lump_family(ode: ODE, parameter: str, observables: Any, seed: int = 0) -> Lu
         )
     if parameter in ode.index and parameter not in ode.parameters:
         raise MethodError(
-            f"{parameter} is a variable of the system; declare it with parameters=[{parameter!r}]"
+            f"{parameter} is a variable of the system; declare it with parameters=[{parameter!r}], or leave "
+            "its equation out of the file"
         )
     forms = _read_forms(ode, parameter, Constrained(observables).observables)
     matrices = PolynomialMatrices(ode, parameter, forms)

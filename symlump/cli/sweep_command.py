@@ -50,8 +50,8 @@ examples:
     symlump sweep tree.ode --method backward --breakpoints
   a certified error for all initial states near the file's own, up to time 5:
     symlump sweep tree.ode --method backward --eps 0,1e-4,6e-4 --spread 0.01 --horizon 5
-  the linear lumpings that keep x1, from itself alone to the exact one:
-    symlump sweep tree.ode --method constrained --observable x1
+  the linear lumpings that keep x1, from itself alone to the exact one, with certified errors:
+    symlump sweep tree.ode --method constrained --observable x1 --horizon 5
   a network by another method, with its loss on data:
     symlump sweep net.safetensors --activation tanh --method dependence --data test.csv
   a network on the inputs from -1 to 1, with a picture and a table:
@@ -193,6 +193,10 @@ def _only_systems(options: argparse.Namespace) -> None:
         raise MethodError("--shape is for ONNX files; it says the sizes that one leaves open")
     unset = dict.fromkeys(("activation", "box", "data"))
     refuse(options, unset, f"belongs to networks; {options.file} is a system")
+    if not 0 <= options.spread < math.inf:
+        raise MethodError(f"--spread {options.spread}: a share is a finite number, 0 or larger")
+    if options.spread and options.horizon is None:
+        raise MethodError("--spread is the box of a certified error; give its end with --horizon")
 
 
 def _linear(options: argparse.Namespace) -> tuple[Sweep, Model]:
@@ -203,8 +207,6 @@ def _linear(options: argparse.Namespace) -> tuple[Sweep, Model]:
         (options.initial != "file", "--initial"),
         (options.linkage is not None, "--linkage"),
         (options.relative, "--relative"),
-        (options.horizon is not None, "--horizon"),
-        (options.spread != 0, "--spread"),
     )
     check_linear(options, partitions)
     if options.breakpoints:
@@ -214,8 +216,27 @@ def _linear(options: argparse.Namespace) -> tuple[Sweep, Model]:
         )
     eps = _numbers(options.eps)
     model = read_model(options)
+    box = _certified_box(options, model)
     method = Constrained(kept_forms(options, model))
-    return _swept(model.ode, eps, method), model
+    return _swept(model.ode, eps, method, box=box, horizon=options.horizon), model
+
+
+def _certified_box(
+    options: argparse.Namespace, model: Model
+) -> dict[str, tuple[float, float]] | None:
+    """The initial states that a certified error is asked for; None where it is not."""
+    if model.events and options.horizon is not None:
+        raise MethodError(
+            "--horizon bounds the error of solutions of the equations, and this model has events, which "
+            "change solutions beside them; leave it out"
+        )
+    if options.horizon is None:
+        return None
+    box = {}
+    for name, value in model.initial_values.items():
+        half = abs(float(value)) * options.spread
+        box[name] = (float(value) - half, float(value) + half)
+    return box
 
 
 def _system(options: argparse.Namespace) -> tuple[Sweep, Model]:
@@ -224,16 +245,8 @@ def _system(options: argparse.Namespace) -> tuple[Sweep, Model]:
     from symlump.lumping.tolerance.breakpoints import breakpoints
 
     _only_systems(options)
-    if not 0 <= options.spread < math.inf:
-        raise MethodError(f"--spread {options.spread}: a share is a finite number, 0 or larger")
-    if options.spread and options.horizon is None:
-        raise MethodError("--spread is the box of a certified error; give its end with --horizon")
     model = read_model(options)
-    if model.events and options.horizon is not None:
-        raise MethodError(
-            "--horizon bounds the error of solutions of the equations, and this model has events, which "
-            "change solutions beside them; leave it out"
-        )
+    box = _certified_box(options, model)
     kind = Backward if options.method == "backward" else Forward
     method = kind(linkage=options.linkage or "closure", relative=options.relative)
     initial = model.initial_partition(options.initial)
@@ -245,12 +258,6 @@ def _system(options: argparse.Namespace) -> tuple[Sweep, Model]:
             steps = breakpoints(model.ode, method, initial)
         # lump measures in float64, so a breakpoint is passed by a hair to be reached.
         eps = [float(step.eps) * (1 + 1e-9) for step in steps]
-    box = None
-    if options.horizon is not None:
-        box = {}
-        for name, value in model.initial_values.items():
-            half = abs(float(value)) * options.spread
-            box[name] = (float(value) - half, float(value) + half)
     return _swept(model.ode, eps, method, initial=initial, box=box, horizon=options.horizon), model
 
 

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from symlump.enclosures.arithmetics import arithmetic as arithmetic_named
-from symlump.errors import MethodError
+from symlump.errors import FailureError, MethodError
 from symlump.lumping.equivalence import check_system
 from symlump.lumping.error_bound import ErrorBound
+from symlump.lumping.linear.factored import FactoredODE
 from symlump.lumping.map_bounds import map_bound
 from symlump.lumping.solutions.comparison import NORMS, norms
 from symlump.lumping.solutions.error_system import ErrorSystem
@@ -22,12 +23,13 @@ from symlump.memory import memory_errors
 from symlump.ode.exact import FloatArray
 
 if TYPE_CHECKING:
-    from symlump.lumping.lumping import Lumping
+    from symlump.lumping.linear.linear_lumping import LinearLumping
+    from symlump.lumping.solutions.aggregate import AnyLumping
 
 
 @memory_errors()
 def error_bound(
-    lumping: Lumping,
+    lumping: AnyLumping,
     horizon: float,
     box: Any,
     *,
@@ -50,7 +52,7 @@ def error_bound(
 
     Parameters
     ----------
-    lumping : Lumping
+    lumping : Lumping or LinearLumping
     horizon : float
         The last time.
     box : mapping or array_like, shape (variables, 2)
@@ -102,7 +104,9 @@ def error_bound(
     """
     m = arithmetic_named(arithmetic)
     norm = _norm(norm)
-    if lumping.ode.discrete:
+    if lumping.kind == "linear":
+        _check_linear(lumping)
+    elif lumping.ode.discrete:
         samples = _count(samples, "samples", 10**7, least=0)
         return map_bound(lumping, horizon, box, norm, spread, m, samples=samples, seed=seed)
     level = max(0, (_count(steps, "steps", 1 << 20) - 1).bit_length())
@@ -121,7 +125,7 @@ def error_bound(
         known = np.concatenate([start, np.zeros((clock, 2))])
     base, error = initial_sets(followed, known, spread)
     system = ErrorSystem.of(followed, base[:, 0] >= 0, np.asarray((error != 0).any(axis=1)), m)
-    forward = lumping.method.direction == "forward"
+    forward = system.sums is not None
     count = len(lumping.quotient if forward else lumping.ode)
     intervals, order = 1 << level, NORMS.index(norm)
     during, at_end = np.zeros((intervals, count)), np.zeros(count)
@@ -165,6 +169,20 @@ def error_bound(
         formula=formula,
         pieces=max(1, len(runs)),
     )
+
+
+def _check_linear(lumping: LinearLumping) -> None:
+    """Refuse what linear lumpings have no bound for."""
+    if lumping.ode.discrete:
+        raise MethodError(
+            "the bound of a linear lumping is about differential equations, and this system is a map; "
+            "Forward(eps=…) finds block sums of it, which have a bound"
+        )
+    if isinstance(lumping.quotient, FactoredODE):
+        raise FailureError(
+            f"a bound needs the terms of the quotient, and this one of {len(lumping)} variables is kept in "
+            "its three factors L·q(U·y), as there would be too many; a larger eps gives one with terms"
+        )
 
 
 def _norm(norm: object) -> str:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
 from functools import cached_property
 from html import escape
 from typing import TYPE_CHECKING
@@ -14,24 +16,26 @@ from symlump.enclosures.wording import at_most
 from symlump.errors import MethodError, SimulationError
 from symlump.lumping.observed import ObservedError, observed_error
 from symlump.lumping.solutions.comparison import NORMS
+from symlump.lumping.solutions.initial import ceiling
 from symlump.ode.exact import FloatArray, IntArray
 from symlump.ode.notation import count_text
 
 if TYPE_CHECKING:
-    from symlump.lumping.lumping import Lumping
+    from symlump.lumping.solutions.aggregate import AnyLumping
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class ErrorBound:
     """A bound of \\|e(t)\\| for 0 ≤ t ≤ horizon and every initial state of a box.
 
-    e = y − L·x for a forward lumping (one component for each block), e = x − U·y for a backward one (one for
-    each variable), where x solves the system, y the quotient, and y(0) = ``lumping.aggregate(x(0))``.
+    e = y − L·x for a forward lumping (one component for each block) or a linear one (one for each row), and
+    e = x − U·y for a backward one (one for each variable), where x solves the system, y the quotient, and
+    y(0) = ``lumping.aggregate(x(0))``.
     Certified: every number comes from interval or ball arithmetic, rounded outward.
 
     Parameters
     ----------
-    direction : {"forward", "backward"}
+    direction : {"forward", "backward", "linear"}
     horizon : float
     variables : tuple of str
     box : ndarray, shape (variables, 2)
@@ -44,7 +48,7 @@ class ErrorBound:
     components : tuple of str
         Names of the components of e.
     blocks : tuple of str
-        Names of the blocks.
+        Names of the blocks; of a linear lumping, those of the quotient's variables, one for each row.
     block_of : ndarray of int64
         The block of each component.
     times : ndarray, shape (steps + 1,)
@@ -70,6 +74,8 @@ class ErrorBound:
         Whether it is about a map: then times are steps, and ``formula`` is infinite.
     unobserved : str
         Why nothing was observed, where simulations were asked for and one of them stopped.
+    observables : dict
+        Of a linear lumping, each observable that is exactly a sum of rows: ``{row: weight}``, by its text.
     """
 
     direction: str
@@ -94,11 +100,12 @@ class ErrorBound:
     observed: ObservedError | None
     discrete: bool = False
     unobserved: str = ""
+    observables: Mapping[str, Mapping[str, Fraction]] = field(default_factory=dict)
 
     @classmethod
     def of(
         cls,
-        lumping: Lumping,
+        lumping: AnyLumping,
         horizon: float,
         box: FloatArray,
         spread: float,
@@ -118,8 +125,16 @@ class ErrorBound:
         pieces: int = 1,
     ) -> ErrorBound:
         """What was found for a lumping, beside what some simulations of it show."""
-        forward = lumping.method.direction == "forward"
-        components = lumping.quotient.variables if forward else lumping.ode.variables
+        components, block_of = lumping.quotient.variables, np.arange(len(lumping.quotient))
+        observables: dict[str, dict[str, Fraction]] = {}
+        direction = lumping.kind if lumping.kind == "linear" else lumping.method.direction
+        if lumping.kind == "linear" and lumping.method is not None:
+            for text, form in lumping.method.forms(lumping.ode).items():
+                weights = lumping.express(form)
+                if weights is not None:
+                    observables[text] = weights
+        elif lumping.kind == "partition" and direction == "backward":
+            components, block_of = lumping.ode.variables, lumping.partition.labels
         seen, unseen = None, ""
         if samples:
             try:
@@ -129,7 +144,7 @@ class ErrorBound:
             except SimulationError as problem:  # the bound does not rest on simulations
                 unseen = str(problem)
         return cls(
-            lumping.method.direction,
+            direction,
             horizon,
             lumping.ode.variables,
             box,
@@ -138,7 +153,7 @@ class ErrorBound:
             value,
             components,
             lumping.quotient.variables,
-            np.arange(len(components)) if forward else lumping.partition.labels,
+            block_of,
             times,
             during,
             at_end,
@@ -151,6 +166,7 @@ class ErrorBound:
             seen,
             lumping.ode.discrete,
             unseen,
+            observables,
         )
 
     @cached_property
@@ -162,6 +178,23 @@ class ErrorBound:
     def by_block(self) -> dict[str, float]:
         """Bounds at all times by block: backward, the largest of its members."""
         return self._by_block(self.during.max(axis=0))
+
+    @cached_property
+    def by_observable(self) -> dict[str, float]:
+        r"""Bounds at all times of the error of each observable of a linear lumping, by its text.
+
+        That is Σ \|weight\|·\|e_row\|, rounded up; what is a row has the bound of the row.
+        """
+        place = {name: i for i, name in enumerate(self.components)}
+        found = {}
+        for text, weights in self.observables.items():
+            of_row = [(place[name], abs(weight)) for name, weight in weights.items()]
+            sums = (
+                sum((weight * Fraction(row[i]) for i, weight in of_row), Fraction(0))
+                for row in self.during.tolist()
+            )
+            found[text] = ceiling(max(sums))
+        return found
 
     @cached_property
     def observed_by_block(self) -> dict[str, float]:
@@ -191,15 +224,15 @@ class ErrorBound:
         return dict(zip(self.blocks, largest.tolist(), strict=True))
 
     def __getitem__(self, name: object) -> float:
-        """The bound of one block, or of one component, by name or symbol."""
-        for table in (self.by_block, self.by_component):
+        """The bound of one block, of one component or of one observable, by name or symbol."""
+        for table in (self.by_block, self.by_component, self.by_observable):
             if str(name) in table:
                 return table[str(name)]
         raise MethodError(f"{str(name)!r} is neither a block nor a component of this error")
 
     def headline(self) -> str:
         """One line: what is bounded, by how much, until when."""
-        error = "y − L·x" if self.direction == "forward" else "x − U·y"
+        error = "x − U·y" if self.direction == "backward" else "y − L·x"
         unfollowed = not self.discrete and self.logarithmic_norm is None  # nothing to enclose
         return (
             f"certified: |{error}| ≤ {at_most(self.value)} in the {_NORM_NAMES[self.norm]} for "
@@ -212,7 +245,8 @@ class ErrorBound:
         lines = [self.headline()]
         width = max([5, *map(len, self.blocks[:max_blocks])])
         seen = self.observed_by_block
-        lines.append(f"{'block':<{width}}  {'bound':>10}" + ("    observed  ratio" if seen else ""))
+        block = "row" if self.direction == "linear" else "block"
+        lines.append(f"{block:<{width}}  {'bound':>10}" + ("    observed  ratio" if seen else ""))
         for name in self.blocks[:max_blocks]:
             line = f"{name:<{width}}  {at_most(self.by_block[name]):>10}"
             if seen:
@@ -220,7 +254,12 @@ class ErrorBound:
                 line += f"  {seen[name]:>10.4g}  {ratio}".rstrip()
             lines.append(line)
         if len(self.blocks) > max_blocks:
-            lines.append(f"… {count_text(len(self.blocks) - max_blocks, 'more block')}")
+            lines.append(f"… {count_text(len(self.blocks) - max_blocks, f'more {block}')}")
+        others = [text for text in self.by_observable if text not in self.by_component]
+        for text in others[:max_blocks]:
+            lines.append(f"of {text}: {at_most(self.by_observable[text])}")
+        if len(others) > max_blocks:
+            lines.append(f"… {count_text(len(others) - max_blocks, 'more observable')}")
         if self.discrete:
             lines.append(f"D = {at_most(self.defect)}; each step enclosed")
         elif self.logarithmic_norm is None:

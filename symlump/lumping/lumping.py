@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -64,6 +64,9 @@ class Lumping:
     >>> result.blocks, result.exact
     ((('a', 'b'), ('c',)), True)
     """
+
+    #: What tells it from a :class:`symlump.LinearLumping`.
+    kind: ClassVar[Literal["partition"]] = "partition"
 
     ode: ODE
     method: Equivalence

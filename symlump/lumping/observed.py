@@ -14,6 +14,7 @@ from symlump.ode.simulate import integrate_rates, left
 
 if TYPE_CHECKING:
     from symlump.lumping.lumping import Lumping
+    from symlump.lumping.solutions.aggregate import AnyLumping
 
 _TIMES = 65
 #: States are integrated side by side, so many numbers at a time.
@@ -47,7 +48,7 @@ class ObservedError:
 
 
 def observed_error(
-    lumping: Lumping,
+    lumping: AnyLumping,
     horizon: float,
     box: FloatArray,
     *,
@@ -63,7 +64,7 @@ def observed_error(
 
     Parameters
     ----------
-    lumping : Lumping
+    lumping : Lumping or LinearLumping
     horizon : float
     box : ndarray, shape (variables, 2)
     spread : float
@@ -90,26 +91,30 @@ def observed_error(
     start = _initial_states(lumping, box, spread, samples, generator)
     discrete = lumping.ode.discrete
     times = np.arange(horizon + 1.0) if discrete else np.linspace(0.0, horizon, _TIMES)
-    size = len(lumping.ode) + len(lumping.partition)
-    forward = lumping.method.direction == "forward"
-    largest = np.zeros((times.size, len(lumping.partition) if forward else len(lumping.ode)))
+    forward = lumping.kind == "linear" or lumping.method.direction == "forward"
+    sizes = len(lumping.ode), len(lumping.quotient)
+    largest = np.zeros((times.size, sizes[1] if forward else sizes[0]))
     of_norms = np.zeros((times.size, 3))
-    step = max(1, _TOGETHER // size)
+    step = max(1, _TOGETHER // sum(sizes))
     for k in range(0, samples, step):
         some = start[:, k : k + step]
         errors = (
             _of_steps(lumping, some, box, times.size, generator)
-            if discrete
+            if lumping.kind == "partition" and discrete
             else _errors(lumping, some, times, rtol, atol)
         )
         largest = np.maximum(largest, np.abs(errors).max(axis=1).T)
-        sizes = [np.linalg.norm(errors, order, axis=0) for order in (1, 2, np.inf)]
-        of_norms = np.maximum(of_norms, np.max(sizes, axis=1).T)
+        lengths = [np.linalg.norm(errors, order, axis=0) for order in (1, 2, np.inf)]
+        of_norms = np.maximum(of_norms, np.max(lengths, axis=1).T)
     return ObservedError(times, largest, of_norms, samples, seed)
 
 
 def _initial_states(
-    lumping: Lumping, box: FloatArray, spread: float, samples: int, generator: np.random.Generator
+    lumping: AnyLumping,
+    box: FloatArray,
+    spread: float,
+    samples: int,
+    generator: np.random.Generator,
 ) -> FloatArray:
     """States of the system as columns, shape (variables, samples)."""
     corner = np.arange(samples) % 2 == 1
@@ -119,7 +124,7 @@ def _initial_states(
         share[:, corner] = np.round(share[:, corner])
         return np.asarray(low[:, None] + share * (high - low)[:, None])
 
-    if lumping.method.direction == "forward":
+    if lumping.kind == "linear" or lumping.method.direction == "forward":
         return between(box[:, 0], box[:, 1])
     # Block values first; members keep within half the spread of them, hence within the spread of each other.
     labels, blocks = lumping.partition.labels, len(lumping.partition)
@@ -133,7 +138,7 @@ def _initial_states(
 
 
 def _errors(
-    lumping: Lumping, start: FloatArray, times: FloatArray, rtol: float, atol: float
+    lumping: AnyLumping, start: FloatArray, times: FloatArray, rtol: float, atol: float
 ) -> FloatArray:
     """Forward y − L·x, backward x − U·y, shape (components, samples, times)."""
     q, g = lumping.ode, lumping.quotient
@@ -169,8 +174,8 @@ def _of_steps(
     return np.stack(found, axis=-1)
 
 
-def _difference(lumping: Lumping, whole: FloatArray, small: FloatArray) -> FloatArray:
+def _difference(lumping: AnyLumping, whole: FloatArray, small: FloatArray) -> FloatArray:
     """Forward y − L·x, backward x − U·y, of states as columns."""
-    if lumping.method.direction == "forward":
+    if lumping.kind == "linear" or lumping.method.direction == "forward":
         return np.asarray(small - lumping.aggregate(whole))
     return np.asarray(whole - small[lumping.partition.labels])

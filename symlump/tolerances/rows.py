@@ -86,27 +86,17 @@ Measure: TypeAlias = Callable[[float, Any], SweepRow]
 
 
 def linear_rows(
-    plan: ConstrainedPlan, box: Any, horizon: float | None, data: Any
+    plan: ConstrainedPlan, box: Any, horizon: float | None, data: Any, seed: int
 ) -> tuple[Measure, str]:
     """How to measure linear lumpings, and the title of the table.
 
     Raises
     ------
     MethodError
-        If there are options of partitions or networks.
+        If there is data, or a box without a horizon.
     """
-    for name, given in (("box", box), ("horizon", horizon), ("data", data)):
-        if given is not None:
-            raise MethodError(
-                f"{name} does not go with Constrained: it keeps its observables, and has a defect but no "
-                "certified bound"
-            )
-
-    def measure(eps: float, lumping: LinearLumping) -> SweepRow:
-        terms = lumping.quotient.terms
-        return SweepRow(eps, len(lumping), terms, lumping.defect, None, None, None, lumping)
-
     forms = plan.method.forms(plan.ode)
+    measure = _of_system(box, horizon, data, seed)
     return measure, f"{count_text(len(plan.ode), 'variable')}, by ε-linear lumping {purpose(forms)}"
 
 
@@ -120,12 +110,21 @@ def system_rows(
     MethodError
         If there is data, or a box without a horizon.
     """
+    measured = _of_system(box, horizon, data, seed)
+    method = plan.method
+    relative = " relative" if method.relative else ""
+    kind = f"by{relative} ε-{method.direction} equivalence ({method.linkage})"
+    return measured, f"{count_text(len(plan.ode), 'variable')}, {kind}"
+
+
+def _of_system(box: Any, horizon: float | None, data: Any, seed: int) -> Measure:
+    """How to measure lumpings of a system, of either kind."""
     if data is not None:
         raise MethodError("data belongs to networks; a system takes box and horizon")
     if (box is None) != (horizon is None):
         raise MethodError("a bound for a system needs both a box of initial states and a horizon")
 
-    def measured(eps: float, lumping: Lumping) -> SweepRow:
+    def measure(eps: float, lumping: Lumping | LinearLumping) -> SweepRow:
         bound = observed = None
         if box is not None and horizon is not None:
             bound, observed = _system_errors(lumping, horizon, box, seed)
@@ -134,10 +133,7 @@ def system_rows(
             eps, len(quotient), quotient.terms, lumping.defect, bound, observed, None, lumping
         )
 
-    method = plan.method
-    relative = " relative" if method.relative else ""
-    kind = f"by{relative} ε-{method.direction} equivalence ({method.linkage})"
-    return measured, f"{count_text(len(plan.ode), 'variable')}, {kind}"
+    return measure
 
 
 def network_rows(
@@ -249,7 +245,7 @@ def _certified(bound: Callable[[], float]) -> float | None:
 
 
 def _system_errors(
-    lumping: Lumping, horizon: float, box: Any, seed: int
+    lumping: Lumping | LinearLumping, horizon: float, box: Any, seed: int
 ) -> tuple[float | None, float | None]:
     """The certified bound and the observed error of a quotient."""
     try:

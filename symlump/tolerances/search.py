@@ -9,7 +9,6 @@ from symlump.compression.compression import Compression
 from symlump.compression.recurrent.result import RecurrentCompression
 from symlump.errors import FailureError, MethodError
 from symlump.lumping.linear.linear_lumping import LinearLumping
-from symlump.lumping.linear.plan import ConstrainedPlan
 from symlump.lumping.lumping import Lumping
 from symlump.memory import memory_errors
 from symlump.ode.system import ODE
@@ -97,8 +96,6 @@ def search(
         )
     if not system and not recurrent and horizon is not None:
         raise MethodError("horizon belongs to systems; a network takes box or data")
-    if isinstance(plan, ConstrainedPlan) and max_bound is not None:
-        raise MethodError("Constrained has a defect but no certified bound; use retain")
     if retain is not None:
         check_share(retain)
         return plan.retain(retain)  # type: ignore[no-any-return]

@@ -290,7 +290,7 @@ def sweep(
         raise MethodError("initial does not go with Constrained: it keeps its observables")
     plan = make_plan("sweep", subject, method, initial, example, seed)
     if isinstance(plan, ConstrainedPlan):
-        measured, title = linear_rows(plan, box, horizon, data)
+        measured, title = linear_rows(plan, box, horizon, data, seed)
     elif isinstance(plan, EquivalencePlan):
         measured, title = system_rows(plan, box, horizon, data, seed)
     elif isinstance(plan, CompressionPlan):

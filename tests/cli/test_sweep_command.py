@@ -27,7 +27,8 @@ BAD = {
     "observables of blocks": (["--observable", "x1"], "--method constrained"),
     "rows with breakpoints": ([*ROWS, "--breakpoints"], "the dimension changes"),
     "rows with a linkage": ([*ROWS, "--linkage", "closure"], "--linkage is for partitions"),
-    "rows with an error": ([*ROWS, "--horizon", "1"], "--horizon is for partitions"),
+    "rows with a share only": ([*ROWS, "--spread", "0.1"], "--horizon"),
+    "rows until never": ([*ROWS, "--horizon", "-1"], "horizon=-1.0"),
     "rows of an unknown name": ([*ROWS, "--observable", "x9"], "x9"),
     "no folder": (["--csv", "{folder}/no/s.csv"], "there is no folder"),
     "folder": (["--csv", "{folder}"], "is a folder"),
@@ -95,6 +96,15 @@ def test_linear_lumpings_of_a_file(capsys, tmp_path):
     assert main([*command, *two]) == 0
     assert [line.split()[1] for line in capsys.readouterr().out.splitlines()[2:]] == ["3", "2"]
     assert picture.read_bytes()[1:4] == b"PNG"
+    certified = ["--observable", "x1", "--horizon", "0.5", "--spread", "0.1", "--csv", str(table)]
+    assert main([*command, *certified]) == 0
+    assert "certified bound" in capsys.readouterr().out
+    rows = list(csv.DictReader(table.read_text().splitlines()))
+    box = {n: (float(v) * 0.9, float(v) * 1.1) for n, v in model.initial_values.items()}
+    coarsest = sl.lump(model.ode, sl.Constrained("x1", eps=float(rows[-1]["eps"])))
+    bound = coarsest.bound(0.5, box, samples=0).value
+    assert float(rows[-1]["bound"]) == pytest.approx(bound, rel=1e-6) and bound > 0
+    assert float(rows[-1]["observed"]) <= bound
 
 
 def test_a_graph_of_a_file(capsys, tmp_path):

@@ -247,7 +247,7 @@ def test_wishes_that_make_no_sense():
         (ode, {"data": ([], [])}, "data belongs to networks"),
         (ode, {"box": {}}, "both a box of initial states and a horizon"),
         (ode, {"method": sl.Constrained("v1_1"), "initial": []}, "initial does not go with"),
-        (ode, {"method": sl.Constrained("v1_1"), "box": {}}, "box does not go with"),
+        (ode, {"method": sl.Constrained("v1_1"), "box": {}}, "both a box"),
         (net, {"method": sl.Constrained("v1_1")}, "a method of compress for a network"),
         (net, {"initial": []}, "initial belongs to systems"),
         (net, {"horizon": 1.0}, "horizon belongs to systems"),
@@ -300,8 +300,8 @@ def test_every_method_is_swept_and_searched(method):
 def test_searches_of_linear_lumpings():
     ode = h_tree(4, 0.01)
     assert len(sl.search(ode, sl.Constrained("v1_1"), retain=0.15)) == 2
-    with pytest.raises(MethodError, match="no certified bound"):
-        sl.search(ode, sl.Constrained("v1_1"), max_bound=1.0, box={}, horizon=1.0)
+    with pytest.raises(MethodError, match="both or neither"):
+        sl.search(ode, sl.Constrained("v1_1"), max_bound=1.0)
 
 
 def test_command_line(tmp_path, capsys):

@@ -102,10 +102,8 @@ def lumping_at(path: Path, method: Constrained) -> LinearLumping:
     if not point.defect and not isinstance(path.ode, PolynomialODE):
         exact = exact_lumping(path.ode, path.walk.exact.basis, purpose(path.forms), method)
         return replace(exact, defects=_Defects(point))
-    if point.dimension > LARGE:
-        rows = _plain_rows(path.start, path.walk.start_rank, point.basis)
-    else:
-        rows = _rows(path.start, point.basis)
+    make = _plain_rows if point.dimension > LARGE else _rows
+    rows = make(path, point.basis)
     quotient = _quotient(path.ode, rows, row_names(path.ode, rows), method.eps)
     return LinearLumping(
         path.ode,
@@ -200,7 +198,9 @@ class Path:
     ) -> None:
         check_magnitudes(ode)
         self.ode, self.forms, self.names = ode, forms, tuple(forms)
-        self.start = form_matrix(forms.values(), ode).to_float().toarray()
+        exactly = form_matrix(forms.values(), ode)
+        self.exact_start = replace(exactly, values=exactly.values.as_floats())
+        self.start = self.exact_start.to_float().toarray()
         self.walk = walk_of(_family(ode), self.start, exact)
         self._found: list[tuple[int, float]] = []
 
@@ -231,28 +231,31 @@ def _family(ode: ODE) -> MatrixFamily:
     return jacobian_coefficients(ode)
 
 
-def _rows(start: FloatArray, basis: FloatArray) -> ExactMatrix:
-    """The independent observables, then rows that are the identity on some columns, so that they are sparse."""
+def _rows(path: Path, basis: FloatArray) -> ExactMatrix:
+    """The independent observables as they are, then sparse rows: the identity on some columns."""
     from scipy.linalg import qr
 
-    _, triangle, order = qr(start.T, mode="economic", pivoting=True)
+    _, triangle, order = qr(path.start.T, mode="economic", pivoting=True)
     size = np.abs(np.diag(triangle))
-    kept = start[np.sort(order[: int(np.sum(size > 1e-10 * size.max()))])]
+    chosen = np.sort(order[: int(np.sum(size > 1e-10 * size.max()))])
+    kept = path.start[chosen]
     rest = basis - basis[:, _pivots(kept)] @ _reduced(kept)  # 0 on the pivots of the observables
     rest = qr(rest.T, mode="economic", pivoting=True)[0].T[: len(basis) - len(kept)]
     rest = _reduced(rest) if len(rest) else rest
     whole = np.rint(rest)
     rest = np.where(np.abs(rest - whole) < _ROUNDING, whole, rest)
-    return _of_floats(np.vstack([kept, rest]))
+    return ExactMatrix.stack([path.exact_start.take_rows(chosen), _of_floats(rest)])
 
 
-def _plain_rows(start: FloatArray, rank: int, basis: FloatArray) -> ExactMatrix:
-    """The independent observables, then orthonormal rows that are orthogonal to them."""
+def _plain_rows(path: Path, basis: FloatArray) -> ExactMatrix:
+    """The independent observables as they are, then orthonormal rows that are orthogonal to them."""
     from scipy.linalg import qr
 
-    kept = start[np.sort(qr(start.T, mode="r", pivoting=True)[1][:rank])]
-    inside = np.linalg.qr((kept @ basis.T).T, mode="complete")[0]
-    return _of_floats(np.vstack([kept, inside[:, rank:].T @ basis]))
+    rank = path.walk.start_rank
+    chosen = np.sort(qr(path.start.T, mode="r", pivoting=True)[1][:rank])
+    inside = np.linalg.qr((path.start[chosen] @ basis.T).T, mode="complete")[0]
+    rest = _of_floats(inside[:, rank:].T @ basis)
+    return ExactMatrix.stack([path.exact_start.take_rows(chosen), rest])
 
 
 def _of_floats(rows: FloatArray) -> ExactMatrix:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +28,7 @@ from symlump.proof.check import Verdict, check
 from symlump.proof.closure import check_closure
 
 if TYPE_CHECKING:
+    from symlump.lumping.error_bound import ErrorBound
     from symlump.lumping.linear.constrained import Constrained
 
 
@@ -102,6 +103,9 @@ class LinearLumping:
     Ovchinnikov, Pérez Verona, Pogudin, Tribastone, "CLUE: exact maximal reduction of kinetic models by
     constrained lumping of differential equations", doi:10.1093/bioinformatics/btab010, arXiv:2004.11961.
     """
+
+    #: What tells it from a :class:`symlump.Lumping`.
+    kind: ClassVar[Literal["linear"]] = "linear"
 
     ode: ODE
     rows: ExactMatrix
@@ -361,6 +365,46 @@ class LinearLumping:
 
         weights = spsolve((self.matrix @ self.matrix.T).tocsc(), state)
         return np.asarray(self.matrix.T @ np.asarray(weights).reshape(state.shape))
+
+    def bound(self, horizon: float, box: Any, *, samples: int = 100, **options: Any) -> ErrorBound:
+        r"""A certified bound of \|y − L·x\| until a horizon, beside the error that samples show.
+
+        It is about this very quotient, whose coefficients are taken for the rationals that they are.
+
+        Parameters
+        ----------
+        horizon : float
+        box : mapping or array_like, shape (variables, 2)
+            The initial states x(0): {variable: (low, high)} or {variable: value}, or rows (low, high).
+        samples : int
+            Initial states to be simulated; what they show is observed, not certified.
+        **options
+            Those of :func:`symlump.lumping.bounds.error_bound`: norm, steps, pieces, arithmetic, seed.
+
+        Returns
+        -------
+        ErrorBound
+            A component for each row, by the name of its variable of the quotient; and ``by_observable``.
+
+        Raises
+        ------
+        MethodError
+            If the system is a map, or contains functions without enclosures, or the box does not fit it.
+        FailureError
+            If the quotient is kept in factors, or no bound can be certified that far.
+
+        Examples
+        --------
+        >>> import symlump as sl
+        >>> ode = sl.ODE.from_text("x' = 3*y - x; y' = z/8 - y; z' = -z")
+        >>> lumping = sl.lump(ode, sl.Constrained("x", eps=0.2))
+        >>> bound = lumping.bound(1, {"x": (0, 1), "y": (0, 1), "z": (0, 0.1)}, steps=16)
+        >>> bool(bound.observed.largest.max() < bound["x"] == bound.value < 0.01)
+        True
+        """
+        from symlump.lumping.bounds import error_bound
+
+        return error_bound(self, horizon, box, samples=samples, **options)
 
     def headline(self) -> str:
         """One line: sizes, the request, and what is known about the result.

@@ -6,8 +6,9 @@ All of them replace variables by sums of variables and multiply out, in exact ra
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from itertools import combinations_with_replacement, product
 from math import comb, factorial, prod
 from typing import TYPE_CHECKING
@@ -16,12 +17,13 @@ import numpy as np
 
 from symlump.errors import FailureError
 from symlump.lumping.equivalence import polynomial_only
+from symlump.lumping.linear.spaces.exact_matrix import ExactMatrix
 from symlump.ode.exact import ExactArray, IntArray
 from symlump.ode.monomials import Monomials
 from symlump.ode.polynomial import PolynomialODE
 
 if TYPE_CHECKING:
-    from symlump.lumping.lumping import Lumping
+    from symlump.lumping.solutions.aggregate import AnyLumping
 
 #: Nothing is multiplied out to more terms than this.
 MAX_TERMS = 2_000_000
@@ -80,8 +82,17 @@ def _collected(names: Sequence[str], *parts: _Terms) -> PolynomialODE:
     )
 
 
-def _multiplied_out(ode: PolynomialODE, sums: Sequence[Sequence[int]]) -> _Terms:
+def _multiplied_out(
+    ode: PolynomialODE,
+    sums: Sequence[Sequence[int]],
+    weights: Sequence[Mapping[int, Fraction]] | None = None,
+) -> _Terms:
     """The right-hand side with variable v replaced by Σ of the variables ``sums[v]``.
+
+    Parameters
+    ----------
+    weights : sequence of mapping, optional
+        The weight of each of these variables; default: 1.
 
     Raises
     ------
@@ -95,21 +106,28 @@ def _multiplied_out(ode: PolynomialODE, sums: Sequence[Sequence[int]]) -> _Terms
     )
     total = int(counts[ode.columns].sum()) if ode.terms else 0
     if total > MAX_TERMS:
+        why = "products of variables of large blocks multiply out; choose smaller blocks (a smaller eps)"
+        if weights is not None:
+            why = "products of long rows multiply out; choose another eps, as shorter or fewer rows have fewer"
         raise FailureError(
-            f"the defect of this lumping may have {total} terms, more than {MAX_TERMS}: products of variables "
-            "of large blocks multiply out; choose smaller blocks (a smaller eps)"
+            f"the defect of this lumping may have {total} terms, more than {MAX_TERMS}: {why}"
         )
     lengths: list[int] = []
     variables: list[int] = []
     powers: list[int] = []
-    multiplicities: list[int] = []
+    multiplicities: list[Fraction | int] = []
     for shape in shapes:
         choices = [combinations_with_replacement(sums[v], e) for v, e in shape]
         for choice in product(*choices):
-            multiplicity, factors = 1, Counter[int]()
-            for part in choice:
+            multiplicity: Fraction | int = 1
+            factors = Counter[int]()
+            for (v, _), part in zip(shape, choice, strict=True):
                 times = Counter(part)
                 multiplicity *= factorial(len(part)) // prod(map(factorial, times.values()))
+                if weights is not None:
+                    multiplicity *= prod(
+                        (weights[v][i] ** k for i, k in times.items()), start=Fraction(1)
+                    )
                 factors.update(times)
             lengths.append(len(factors))
             variables += factors.keys()
@@ -120,11 +138,16 @@ def _multiplied_out(ode: PolynomialODE, sums: Sequence[Sequence[int]]) -> _Terms
     repeat = expanded[ode.columns]
     term = np.repeat(np.arange(ode.terms), repeat)
     columns = first[ode.columns][term] + _counting(repeat)
-    factor = np.array(multiplicities, dtype=np.int64)
+    if weights is None:
+        factor = np.array(multiplicities, dtype=np.int64)
+        coefficients = ode.coefficients.take(term).times(factor[columns])
+    else:
+        exact = ExactArray.from_fractions(multiplicities)
+        coefficients = ode.coefficients.take(term).times_each(exact.take(columns))
     return _Terms(
         ode.rows[term],
         columns,
-        ode.coefficients.take(term).times(factor[columns]),
+        coefficients,
         np.repeat(np.arange(len(lengths)), np.array(lengths, dtype=np.int64)),
         np.array(variables, dtype=np.int64),
         np.array(powers, dtype=np.int64),
@@ -138,10 +161,11 @@ def _counting(repeat: IntArray) -> IntArray:
     return np.asarray(np.arange(int(repeat.sum())) - np.repeat(start, repeat))
 
 
-def defect(lumping: Lumping) -> PolynomialODE:
+def defect(lumping: AnyLumping) -> PolynomialODE:
     """Forward g(L·x) − L·q(x), backward q(U·y) − U·g(y): the derivative of the error where there is none yet.
 
-    Exact; without a term iff the lumping is. Forward, equation B is that of block B, and the variables are x.
+    Exact; without a term iff the lumping is. Forward, equation B is that of block B, or of row B of a linear
+    lumping, and the variables are x.
     Backward, the equations are those of x, and y_B is called by the B-th variable's name.
 
     Raises
@@ -163,6 +187,8 @@ def defect(lumping: Lumping) -> PolynomialODE:
     b' = -1/2*a
     """
     ode, g = (polynomial_only(system, "a bound") for system in (lumping.ode, lumping.quotient))
+    if lumping.kind == "linear":
+        return _of_rows(lumping.rows, ode, g)
     partition = lumping.partition
     labels = partition.labels
     if lumping.method.direction == "forward":
@@ -176,6 +202,25 @@ def defect(lumping: Lumping) -> PolynomialODE:
     copied = _as_they_are(g, members[first[g.rows][term] + _counting(copies)], term)
     ours = _multiplied_out(ode, [[label] for label in labels.tolist()])
     return _collected(ode.variables, ours, copied.negative())
+
+
+def _of_rows(rows: ExactMatrix, ode: PolynomialODE, g: PolynomialODE) -> PolynomialODE:
+    """g(L·x) − L·q(x) for any rows L."""
+    forms = rows.rows()
+    table = ode.monomials
+    summed = rows @ ExactMatrix(ode.indptr, ode.columns, ode.coefficients, len(table))
+    ours = _Terms(
+        summed.owners,
+        summed.columns,
+        summed.values,
+        table.owners,
+        table.variables,
+        table.powers,
+        len(table),
+    )
+    return _collected(
+        ode.variables, _multiplied_out(g, [list(form) for form in forms], forms), ours.negative()
+    )
 
 
 def increment(f: PolynomialODE, source: IntArray, live: IntArray) -> PolynomialODE:

@@ -2,7 +2,7 @@
 
 Write b for the *base* and e for the error:
 
-- forward: b = x, e = y − L·x, with L the 0/1 matrix of block sums;
+- forward: b = x, e = y − L·x, with L the 0/1 matrix of block sums, or the rows of a linear lumping;
 - backward: b = y, e = x − U·y, with U the 0/1 matrix that copies each block's value to its members.
 
 Both obey b' = p(b), e' = F(E·b, e) + d(b), with F(z, e) = f(z + e) − f(z): forward p = q, f = g, E = L and
@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from symlump.enclosures.arithmetics import Arithmetic, Enclosures
+from symlump.lumping.solutions.aggregate import Aggregate, aggregate_of
 from symlump.lumping.solutions.boxmap import BoolArray, Bounds, BoxMap
 from symlump.lumping.solutions.defect import defect, increment
 from symlump.lumping.solutions.function_defect import function_defect, function_increment
@@ -28,7 +29,7 @@ from symlump.ode.polynomial import PolynomialODE
 from symlump.ode.system import ODE
 
 if TYPE_CHECKING:
-    from symlump.lumping.lumping import Lumping
+    from symlump.lumping.solutions.aggregate import AnyLumping
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,8 +40,8 @@ class ErrorSystem:
     ----------
     base, increment, defect : BoxMap
         p, F and d.
-    labels : ndarray of int64 or None
-        Forward, the block of each variable; backward None: then E·b is written into F.
+    sums : Aggregate or None
+        Forward, E = L; backward None: then E·b is written into F.
     live : ndarray of int64
         The components of e that can differ from 0, given where it starts.
     nonnegative : ndarray of bool
@@ -52,14 +53,14 @@ class ErrorSystem:
     base: BoxMap
     increment: BoxMap
     defect: BoxMap
-    labels: IntArray | None
+    sums: Aggregate | None
     live: IntArray
     nonnegative: BoolArray
     undefined: list[str] = field(default_factory=list)
 
     @classmethod
     def of(
-        cls, lumping: Lumping, nonnegative: BoolArray, moved: BoolArray, arithmetic: Arithmetic
+        cls, lumping: AnyLumping, nonnegative: BoolArray, moved: BoolArray, arithmetic: Arithmetic
     ) -> ErrorSystem:
         """The error system of a lumping.
 
@@ -75,11 +76,11 @@ class ErrorSystem:
         FailureError
             If the defect would have more than 2 000 000 terms.
         """
-        labels = lumping.partition.labels
-        forward = lumping.method.direction == "forward"
+        sums = aggregate_of(lumping, arithmetic)
         base, f = lumping.ode, lumping.quotient
-        if not forward:
-            base, f = f, base
+        source = np.arange(len(f))
+        if lumping.kind == "partition" and sums is None:
+            base, f, source = f, base, lumping.partition.labels
         functions = base.generators is not None or f.generators is not None
         d = function_defect(lumping) if functions else defect(lumping)
         moved = moved.copy()
@@ -87,7 +88,6 @@ class ErrorSystem:
         live = _reached(f, moved)
         position = np.cumsum(np.bincount(live, minlength=len(f))) - 1
         d = replace(d, rows=position[d.rows])  # ascending still, as live is
-        source = np.arange(len(f)) if forward else labels
         if isinstance(f, PolynomialODE):
             change: ODE = increment(f, source, live)
         else:
@@ -96,7 +96,7 @@ class ErrorSystem:
             box_map(base, len(base), len(base), arithmetic),
             box_map(change, len(change), live.size, arithmetic),
             box_map(d, len(base), live.size, arithmetic),
-            labels if forward else None,
+            sums,
             live,
             staying_nonnegative(base, nonnegative),
         )
@@ -108,15 +108,12 @@ class ErrorSystem:
 
     def spread(self, b: Enclosures) -> Enclosures:
         """E·b, for b or for its deviation."""
-        if self.labels is None:
-            return b
-        return self.arithmetic.sums(b, self.labels, self.increment.inputs - self.live.size)
+        return b if self.sums is None else self.sums.enclose(b)
 
     def rate(self, state: FloatArray) -> FloatArray:
         """The derivative of a state, in floats and without any guarantee."""
         b = state[: self.base.inputs]
-        places = self.increment.inputs - self.live.size
-        z = b if self.labels is None else np.bincount(self.labels, b, minlength=places)
+        z = b if self.sums is None else self.sums.approximate(b)
         error = np.concatenate([z, state[b.size :]])
         return np.concatenate(
             [
@@ -140,22 +137,19 @@ class ErrorSystem:
         change = self.increment.slopes(at, (m.lower(moved), m.upper(moved)))
         direct = self.defect.slopes(start[:nb], (box[0][:nb], box[1][:nb]))
         own = self.base.slopes(start[:nb], (box[0][:nb], box[1][:nb]))
-        return (
-            self._assembled(own[0], direct[0], change[0], -np.inf),
-            self._assembled(own[1], direct[1], change[1], np.inf),
-        )
-
-    def _assembled(
-        self, own: FloatArray, direct: FloatArray, change: FloatArray, outward: float
-    ) -> FloatArray:
-        nb, places = self.base.inputs, self.increment.inputs - self.live.size
-        result = np.zeros((nb + self.live.size, nb + self.live.size))
-        result[:nb, :nb] = own
-        through = change[:, :places] if self.labels is None else change[:, self.labels]
-        total = direct + through
-        result[nb:, :nb] = np.where(through == 0, direct, np.nextafter(total, outward))
-        result[nb:, nb:] = change[:, places:]
-        return result
+        places = self.increment.inputs - self.live.size
+        through = change[0][:, :places], change[1][:, :places]
+        if self.sums is not None:
+            through = self.sums.compose(through)
+        size, result = nb + self.live.size, []
+        for k, outward in enumerate((-np.inf, np.inf)):
+            matrix = np.zeros((size, size))
+            matrix[:nb, :nb] = own[k]
+            total = np.nextafter(direct[k] + through[k], outward)
+            matrix[nb:, :nb] = np.where(through[k] == 0, direct[k], total)
+            matrix[nb:, nb:] = change[k][:, places:]
+            result.append(matrix)
+        return result[0], result[1]
 
     def comparison(self, where: Bounds, error: FloatArray) -> tuple[Bounds, FloatArray]:
         """Bounds of all M with F(E·b, e) = M·e, and of |d(b)|, for b in a box and |e| ≤ ``error``."""

@@ -29,14 +29,16 @@ from symlump.ode.functions.symbols import SymbolTable
 from symlump.ode.system import ODE
 
 if TYPE_CHECKING:
+    from symlump.lumping.linear.linear_lumping import LinearLumping
     from symlump.lumping.lumping import Lumping
+    from symlump.lumping.solutions.aggregate import AnyLumping
 
 _MINUS = Fraction(-1)
 #: Arguments are near where their coefficients differ by at most this part of their size.
 _NEAR = 0.5
 
 
-def function_defect(lumping: Lumping) -> ODE:
+def function_defect(lumping: AnyLumping) -> ODE:
     """:func:`symlump.lumping.solutions.defect.defect` where there are functions; a row that is 0 has no term.
 
     Raises
@@ -46,16 +48,20 @@ def function_defect(lumping: Lumping) -> ODE:
     """
     ode = lumping.ode
     table = SymbolTable(len(ode))
-    make = _forward if lumping.method.direction == "forward" else _backward
+    backward = lumping.kind == "partition" and lumping.method.direction == "backward"
     try:
-        rows = [{} if table.is_zero(p) else p for p in make(lumping, table)]
+        if lumping.kind == "linear":
+            rows = _of_rows(lumping, table)
+        else:
+            rows = (_backward if backward else _forward)(lumping, table)
+        rows = [{} if table.is_zero(p) else p for p in rows]
     except InputError as problem:
         raise FailureError(
             f"the defect of this lumping cannot be written down: {problem}"
         ) from None
     rows += [{} for _ in range(len(ode) - len(rows))]
     names = ode.variables
-    if make is _backward:  # the variables are y; the others have no name, as they occur nowhere
+    if backward:  # the variables are y; the others have no name, as they occur nowhere
         names = (*lumping.quotient.variables, *(f" {k}" for k in range(len(ode))))[: len(ode)]
     return ODE.from_table(names, rows, table)
 
@@ -177,6 +183,21 @@ def _forward(lumping: Lumping, table: SymbolTable) -> list[Polynomial]:
     for i, label in enumerate(owners.tolist()):
         add_to(rows[label], image(source.equation(i), before, table), _MINUS)
         add_to(rows[label], _change(source.equation(i), before, change, table), _MINUS)
+    return rows
+
+
+def _of_rows(lumping: LinearLumping, table: SymbolTable) -> list[Polynomial]:
+    """g(L·x) − L·q(x) for any rows L; functions of q are the nearest ones of the quotient, and a rest."""
+    ode, weights = lumping.ode, lumping.rows.rows()
+    sums = [{((c, 1),): weight for c, weight in form.items()} for form in weights]
+    rows, _ = lumping.quotient.into(table, sums)
+    theirs = range(table.count, table.count + len(table.functions))
+    alone = list(map(symbol, range(len(ode))))
+    before, change = _near_functions(ode, alone, theirs, table)
+    for row, form in zip(rows, weights, strict=True):
+        for c, weight in form.items():
+            add_to(row, image(ode.equation(c), before, table), -weight)
+            add_to(row, _change(ode.equation(c), before, change, table), -weight)
     return rows
 
 

@@ -12,13 +12,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
 from symlump.enclosures.arithmetics import Arithmetic, Enclosures
 from symlump.enclosures.elementary import ENCLOSED, enclose_derivative, reciprocals
 from symlump.errors import MethodError
+from symlump.lumping.linear.spaces.exact_matrix import ExactMatrix
 from symlump.lumping.partition import Partition
 from symlump.lumping.solutions.boxmap import (
     Bounds,
@@ -46,8 +47,9 @@ from symlump.ode.functions.symbols import SymbolTable
 from symlump.ode.system import ODE
 
 if TYPE_CHECKING:
-    from symlump.lumping.lumping import Lumping
+    from symlump.lumping.solutions.aggregate import AnyLumping
 
+SomeLumping = TypeVar("SomeLumping", bound="AnyLumping")
 #: Of two values the larger and the smaller one, by the sign with which half their distance counts.
 _LARGEST = {"max": Fraction(1), "min": Fraction(-1)}
 #: How the mean slope of a function is called; its arguments are the two ends.
@@ -265,7 +267,7 @@ class _Table(SymbolTable):
         return super().apply(name, arguments)
 
 
-def autonomous(lumping: Lumping) -> Lumping:
+def autonomous(lumping: SomeLumping) -> SomeLumping:
     """The same lumping without the time: where that occurs there is one more variable, the last.
 
     Raises
@@ -299,12 +301,18 @@ def autonomous(lumping: Lumping) -> Lumping:
         equations, _ = system.into(table)
         equations += [constant(1)] if clock else []
         found.append(ODE.from_table(variables, equations, table, system.parameters))
+    ode, quotient = found
+    if lumping.kind == "linear":
+        rows = lumping.rows
+        if clock:
+            rows = ExactMatrix.from_rows([*rows.rows(), {len(lumping.ode): 1}], len(ode))
+        return replace(lumping, ode=ode, quotient=quotient, rows=rows)
     partition, initial = lumping.partition, lumping.initial
     if clock:
         partition, initial = (
             Partition(np.append(p.labels, len(p))) for p in (lumping.partition, lumping.initial)
         )
-    return replace(lumping, ode=found[0], quotient=found[1], partition=partition, initial=initial)
+    return replace(lumping, ode=ode, quotient=quotient, partition=partition, initial=initial)
 
 
 def nonnegative_symbols(ode: ODE, variables: Sequence[bool]) -> list[bool]:

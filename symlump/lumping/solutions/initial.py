@@ -13,7 +13,7 @@ from symlump.errors import InputError, MethodError, VariableError
 from symlump.ode.exact import FloatArray
 
 if TYPE_CHECKING:
-    from symlump.lumping.lumping import Lumping
+    from symlump.lumping.solutions.aggregate import AnyLumping
     from symlump.ode.system import ODE
 
 
@@ -105,11 +105,14 @@ def ceiling(value: Fraction) -> float:
     return nearest if Fraction(nearest) >= value else math.nextafter(nearest, math.inf)
 
 
-def initial_sets(lumping: Lumping, box: FloatArray, spread: float) -> tuple[FloatArray, FloatArray]:
+def initial_sets(
+    lumping: AnyLumping, box: FloatArray, spread: float
+) -> tuple[FloatArray, FloatArray]:
     """Boxes of the base and of the error at time 0.
 
-    Forward: x(0) in the box and e(0) = 0. Backward: with m_B the mean of block B at time 0, y(0) = m and
-    e(0) = x(0) − U·m, for x(0) in the box with no two members of a block further apart than ``spread``.
+    Forward, or of a linear lumping: x(0) in the box and e(0) = 0. Backward: with m_B the mean of block B at
+    time 0, y(0) = m and e(0) = x(0) − U·m, for x(0) in the box with no two members of a block further apart
+    than ``spread``.
 
     Returns
     -------
@@ -118,20 +121,21 @@ def initial_sets(lumping: Lumping, box: FloatArray, spread: float) -> tuple[Floa
     Raises
     ------
     MethodError
-        If ``spread`` is negative, not a number, or given for a forward lumping.
+        If ``spread`` is negative, not a number, or given for a forward or linear lumping.
     InputError
         If the box has no such state.
     """
     if isinstance(spread, bool) or not isinstance(spread, int | float) or not spread >= 0:
         raise MethodError(f"spread={spread!r}: the spread inside blocks is a number, 0 or larger")
-    partition = lumping.partition
-    if lumping.method.direction == "forward":
+    if lumping.kind == "linear" or lumping.method.direction == "forward":
         if spread:
+            kind = "linear" if lumping.kind == "linear" else "forward"
             raise MethodError(
-                "a forward lumping holds for any initial state, so spread has no effect; "
+                f"a {kind} lumping holds for any initial state, so spread has no effect; "
                 "the box gives the initial states"
             )
-        return box, np.zeros((len(partition), 2))
+        return box, np.zeros((len(lumping.quotient), 2))
+    partition = lumping.partition
     base, error = np.zeros((len(partition), 2)), np.zeros((len(lumping.ode), 2))
     for number, block in enumerate(partition.blocks):
         low, high = box[block, 0], box[block, 1]

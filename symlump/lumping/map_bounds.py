@@ -18,6 +18,7 @@ from symlump.ode.exact import FloatArray
 
 if TYPE_CHECKING:
     from symlump.lumping.lumping import Lumping
+    from symlump.lumping.solutions.aggregate import AnyLumping
 
 _MOST_STEPS = 1 << 16
 _ANYWHERE = -np.inf, np.inf
@@ -144,7 +145,7 @@ def _error_system(
     lumping: Lumping, base: FloatArray, error: FloatArray, arithmetic: Arithmetic
 ) -> ErrorSystem:
     """What the base and the error of a map obey, from where they begin."""
-    followed = lumping
+    followed: AnyLumping = lumping
     if lumping.ode.generators is not None:
         followed = autonomous(lumping)
         if len(followed.ode) > len(lumping.ode):

@@ -156,8 +156,12 @@ def test_block_sums_as_rows_have_the_bound_of_the_blocks(other):
     rows = ExactMatrix.from_rows([{0: 1}, {1: 1, 2: 1}], 3)
     linear = LinearLumping(ode, rows, blocks.quotient)
     box = dict.fromkeys(ode.variables, (0.2, 0.3))
-    options = {"steps": 8, "arithmetic": other, "samples": 10}
-    ours, theirs = linear.bound(1, box, **options), error_bound(blocks, 1, box, **options)
+    options = {"steps": 8 if other == "float64" else 2, "arithmetic": other, "samples": 10}
+    horizon = options["steps"] / 8
+    ours, theirs = (
+        linear.bound(horizon, box, **options),
+        error_bound(blocks, horizon, box, **options),
+    )
     assert ours.during == pytest.approx(theirs.during, rel=1e-8)
     assert ours.value == pytest.approx(theirs.value, rel=1e-8) and ours.value > 1e-3
     assert ours.defect == pytest.approx(theirs.defect, rel=1e-9)
@@ -168,11 +172,11 @@ def test_block_sums_as_rows_have_the_bound_of_the_blocks(other):
 
 def test_three_arithmetics_agree():
     lumping, box = nearly(5), np.array([[0.1, 0.15]] * 5)
-    ours = lumping.bound(0.5, box, steps=4, samples=0)
+    ours = lumping.bound(0.25, box, steps=2, samples=0)
     for other in ("flint", "mpmath"):
         if other == "flint":
             pytest.importorskip("flint")
-        theirs = lumping.bound(0.5, box, steps=4, samples=0, arithmetic=other)
+        theirs = lumping.bound(0.25, box, steps=2, samples=0, arithmetic=other)
         assert theirs.during == pytest.approx(ours.during, rel=1e-6)
 
 
@@ -244,6 +248,18 @@ def test_weighted_sums_hold_what_rationals_give(name, data):
 
 
 @pytest.mark.parametrize("name", ["float64", "mpmath"])
+def test_a_weight_that_is_no_float_is_enclosed(name):
+    """The nearest float in its place gives an interval that is rounded outward, and does not hold the value."""
+    weight, x = Fraction(13210053769, 13196742912), 1.986512829338283
+    m = arithmetic(name)
+    near = m.point(np.array([float(weight)])) * m.point(np.array([x]))
+    exact = weight * Fraction(x)
+    assert not Fraction(m.lower(near)[0]) <= exact <= Fraction(m.upper(near)[0])
+    held = WeightedSums(ExactMatrix.from_rows([{0: weight}], 1), m).enclose(m.point(np.array([x])))
+    assert Fraction(m.lower(held)[0]) <= exact <= Fraction(m.upper(held)[0])
+
+
+@pytest.mark.parametrize("name", ["float64", "mpmath"])
 @settings(max_examples=10)
 @given(
     seed=st.integers(0, 20),
@@ -284,12 +300,12 @@ def test_what_is_kept_has_a_bound_of_its_own():
     first, second = ({"x": Fraction(1, 3)}, {"x": Fraction(1, 3), "y": Fraction(-2)})
     assert lumping.combinations == {"y1": first, "y2": second}  # what is kept is kept exactly
     bound = lumping.bound(1, dict.fromkeys("xyzw", (0, 0.5)), steps=8, samples=30)
-    assert set(bound.by_observable) == {"1/3*x", "y", "1/3*x - 2*y"}
-    assert bound["1/3*x"] == bound["y1"] and bound["1/3*x - 2*y"] == bound["y2"]
+    assert set(bound.by_observable) == {"x/3", "y", "x/3 - 2*y"}
+    assert bound["x/3"] == bound["y1"] and bound["x/3 - 2*y"] == bound["y2"]
     halves = (bound.during / 2).sum(axis=1).max()  # y = (y1 − y2)/2
     assert halves <= bound["y"] <= halves * (1 + 1e-12)
     text = str(bound)
-    assert text.splitlines()[1].startswith("row ") and "of 1/3*x - 2*y: " in text
+    assert text.splitlines()[1].startswith("row ") and "of x/3 - 2*y: " in text
     assert min(bound.ratios.values()) >= 0.999 and bound.ratio < 1.5
 
 

@@ -189,7 +189,7 @@ def _forward(lumping: Lumping, table: SymbolTable) -> list[Polynomial]:
 def _of_rows(lumping: LinearLumping, table: SymbolTable) -> list[Polynomial]:
     """g(L·x) − L·q(x) for any rows L; functions of q are the nearest ones of the quotient, and a rest."""
     ode, weights = lumping.ode, lumping.rows.rows()
-    sums = [{((c, 1),): weight for c, weight in form.items()} for form in weights]
+    sums: list[Polynomial] = [{((c, 1),): weight for c, weight in form.items()} for form in weights]
     rows, _ = lumping.quotient.into(table, sums)
     theirs = range(table.count, table.count + len(table.functions))
     alone = list(map(symbol, range(len(ode))))

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -49,7 +49,6 @@ from symlump.ode.system import ODE
 if TYPE_CHECKING:
     from symlump.lumping.solutions.aggregate import AnyLumping
 
-SomeLumping = TypeVar("SomeLumping", bound="AnyLumping")
 #: Of two values the larger and the smaller one, by the sign with which half their distance counts.
 _LARGEST = {"max": Fraction(1), "min": Fraction(-1)}
 #: How the mean slope of a function is called; its arguments are the two ends.
@@ -267,7 +266,7 @@ class _Table(SymbolTable):
         return super().apply(name, arguments)
 
 
-def autonomous(lumping: SomeLumping) -> SomeLumping:
+def autonomous(lumping: AnyLumping) -> AnyLumping:
     """The same lumping without the time: where that occurs there is one more variable, the last.
 
     Raises

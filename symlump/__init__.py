@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from symlump.compression.moments import Normal
     from symlump.compression.relaxed.explain_reduction import explain_reduction
     from symlump.compression.relaxed.explanation import ReductionExplanation
+    from symlump.compression.relaxed.recurrent_explanation import RecurrentExplanation
     from symlump.compression.symmetries.symmetric import Symmetric
     from symlump.display.graph_text import to_dot, to_mermaid
     from symlump.display.matrix_picture import draw_blocks
@@ -164,6 +165,7 @@ _HOME = {
     "lump_store": "symlump.store.lump_store",
     "read_store": "symlump.store.opening",
     "write_store": "symlump.store.writing",
+    "RecurrentExplanation": "symlump.compression.relaxed.recurrent_explanation",
     "ReductionExplanation": "symlump.compression.relaxed.explanation",
     "explain_reduction": "symlump.compression.relaxed.explain_reduction",
 }
@@ -203,6 +205,7 @@ __all__ = [
     "Polynomial",
     "PolynomialODE",
     "Quantize",
+    "RecurrentExplanation",
     "RecurrentNetwork",
     "ReductionExplanation",
     "Refinement",

@@ -234,6 +234,52 @@ def test_a_bound_of_several_inputs_that_says_nothing_is_called_vacuous():
     assert "vacuous: output 1 has the bound 4" in str(bound)
 
 
+class Tokens(nn.Module):
+    """Dense layers at each token, of their features and, turned, of the tokens; joined heads; a residual."""
+
+    def __init__(self):
+        super().__init__()
+        self.into, self.mix, self.out = nn.Linear(3, 4), nn.Linear(5, 5), nn.Linear(4, 2)
+
+    def forward(self, x):
+        h = self.into(x)
+        a, b = (h + self.mix(h.transpose(1, 2)).transpose(1, 2)).split(2, dim=-1)
+        return self.out(torch.cat([torch.tanh(b), torch.relu(a)], -1))
+
+
+def test_dense_layers_at_each_token_are_written_out():
+    torch.manual_seed(0)
+    net = sl.from_torch(Tokens().double().eval(), torch.zeros(1, 5, 3, dtype=torch.float64))
+    small = sl.compress(net, sl.Magnitude(0.7)).network
+    x = np.random.default_rng(0).uniform(-1, 1, (3000, 5, 3))
+    x[:1000] = np.sign(x[:1000])
+    assert np.abs(through(unroll(net), x.reshape(3000, -1)) - net.flat(x)).max() < 1e-12
+    bound = sl.explain_reduction(net, small).bound((-1, 1), splits=0)
+    seen = np.abs(net.flat(x) - small.flat(x)).max(axis=0)
+    assert (seen <= bound.values + bound.rounding).all() and bound.largest < 3 * seen.max()
+
+
+@pytest.mark.parametrize("step", ["attention", "normalise", "softmax"])
+def test_steps_of_a_transformer_that_bounds_do_not_pass_are_named(step):
+    torch.manual_seed(0)
+
+    class One(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.into, self.norm = nn.Linear(3, 4), nn.LayerNorm(4)
+
+        def forward(self, x):
+            h = self.into(x)
+            if step == "attention":
+                return nn.functional.scaled_dot_product_attention(h, h, h)
+            return self.norm(h) if step == "normalise" else h.softmax(-1)
+
+    net = sl.from_torch(One().eval(), torch.zeros(1, 5, 3))
+    for refused in (lambda: bound_difference(net, net, (-1, 1)), lambda: unroll(net)):
+        with pytest.raises(NetworkError, match=f"do not pass through the step '{step}'.*samples"):
+            refused()
+
+
 def test_what_bounds_do_not_pass_is_named():
     net = Network((Input("x", (), (2,)), Softmax("soft", ("x",))), ("soft",))
     with pytest.raises(

@@ -151,6 +151,7 @@ class Quotient:
         self._layers = {layer.name: layer for layer in reduced.layers}
         self._fixed = self._standing()
         self._slots = {number: self._found_slots(number) for number in range(len(self.ties.axes))}
+        self._refuse_other_parts()
         self._known: dict[
             str, tuple[list[UnitMap], object]
         ] = {}  # by the maps that it was made with
@@ -169,15 +170,31 @@ class Quotient:
                     "cannot merge: they are inputs or outputs, or something mixes them"
                 )
             found[own[missing]] = there[missing]
-        for name, own in self.ties.units.items():
-            there = self._other.units[name]
-            if (
-                own.size == there.size
-                and np.all(self._axis[own] < 0)
-                and np.any(found[own] != there)
-            ):
-                raise self._joined(name)
         return found
+
+    def _refuse_other_parts(self) -> None:
+        """Raise where a value has other units, or has them more or less often, or outputs in another order."""
+        belongs = np.full(self._other.count, -1)
+        for number, slots in self._slots.items():
+            belongs[slots] = number
+        for name, own in self.ties.units.items():
+            there, axes = self._other.units[name], self._axis[own]
+            fixed, others = axes < 0, belongs[there] < 0
+            wanted = np.stack([self._fixed[own], self.ties.positions[name]])[:, fixed]
+            given = np.stack([there, self._other.positions[name]])[:, others]
+            if (
+                not fixed.all()
+            ):  # layers read it channel by channel, so these may stand in any order
+                wanted, given = (rows[:, np.lexsort(rows)] for rows in (wanted, given))
+            same = np.array_equal(wanted, given)
+            for number in np.unique([*axes[~fixed], *belongs[there[~others]]]).astype(int):
+                slots, units = self._slots[number], self.ties.axes[number]
+                here = np.bincount(self._place[own[axes == number]], minlength=units.size)
+                reduced = np.bincount(there, minlength=self._other.count)[slots]
+                same &= slots.size > 0 and bool(np.all(here == here[0]))
+                same &= bool(np.all(reduced == here[0]))
+            if not same:
+                raise self._joined(name)
 
     def with_maps(self, maps: dict[int, UnitMap]) -> Quotient:
         """The same networks with other maps.
@@ -286,9 +303,11 @@ class Quotient:
             partner[inside] = np.where(chosen < 0, -1, made[chosen])
             scale[inside], offset[inside] = found.after[places], found.offset[places]
             unread[inside] = found.kind[places] == UNREAD
-        keys = others * most + there
+        copy_here, copy_there = _copies(units * most + positions), _copies(others * most + there)
+        copies = int(max(copy_here.max(initial=0), copy_there.max(initial=0))) + 1
+        keys = (others * most + there) * copies + copy_there
         order = np.argsort(keys, kind="stable")
-        wanted = partner * most + positions
+        wanted = (partner * most + positions) * copies + copy_here
         at = np.minimum(np.searchsorted(keys[order], wanted), keys.size - 1)
         stays = partner >= 0
         if np.any(keys[order][at][stays] != wanted[stays]):
@@ -451,6 +470,16 @@ class Quotient:
     def defect(self) -> float:
         """δ, the 2-norm of all changes."""
         return float(np.linalg.norm(list(self.changes.values())))
+
+
+def _copies(keys: IntArray) -> IntArray:
+    """For each entry how many of those before it are the same: a unit may be joined, or selected, twice."""
+    order = np.argsort(keys, kind="stable")
+    place = np.arange(keys.size)
+    starts = np.diff(keys[order], prepend=-1) != 0
+    found = np.empty_like(place)
+    found[order] = place - np.maximum.accumulate(np.where(starts, place, 0))
+    return found
 
 
 def _least(weight: FloatArray, bias: FloatArray, users: int, reading: MapReading) -> FloatArray:

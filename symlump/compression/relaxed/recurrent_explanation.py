@@ -36,6 +36,15 @@ class RecurrentExplanation(ReductionExplanation):
     quotient : Quotient
     cells : (RecurrentNetwork, RecurrentNetwork)
         As they were read.
+
+    Examples
+    --------
+    >>> import symlump as sl, torch
+    >>> _ = torch.manual_seed(0)
+    >>> model = torch.nn.GRU(2, 4)
+    >>> explanation = sl.explain_reduction(model, sl.compress(model, sl.AFDE(retain=0.6)).model)
+    >>> type(explanation).__name__, [layer.name for layer in explanation.layers]
+    ('RecurrentExplanation', ['l0 (gru)'])
     """
 
     cells: tuple[RecurrentNetwork, RecurrentNetwork]
@@ -127,6 +136,14 @@ class RecurrentExplanation(ReductionExplanation):
             If the box does not fit.
         FailureError
             If no enclosure was found.
+
+        Examples
+        --------
+        >>> import symlump as sl, torch
+        >>> _ = torch.manual_seed(0)
+        >>> model = torch.nn.RNN(2, 4)
+        >>> sl.explain_reduction(model, model).bound_steps(3, (-1, 1)).value < 1e-9
+        True
         """
         from symlump.compression.recurrent.bound import bound_cells
 

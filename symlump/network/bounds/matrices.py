@@ -65,9 +65,11 @@ def matrix(node: Node, shape: Shape) -> FloatArray:
     >>> node = Affine("conv", ("x",), np.array([[[2.0, 3.0]]]), None, (1,), (0,), (1,))
     >>> matrix(node, (1, 3)).tolist()
     [[2.0, 3.0, 0.0], [0.0, 2.0, 3.0]]
+    >>> matrix(Affine("fc", ("x",), np.array([[2.0, 3.0]])), (2, 2)).tolist()  # two tokens
+    [[2.0, 0.0, 3.0, 0.0], [0.0, 2.0, 0.0, 3.0]]
     """
     size = prod(shape)
-    if isinstance(node, Affine) and node.is_dense:
+    if isinstance(node, Affine) and node.is_dense and len(shape) == 1:
         return node.weight
     ensure_small(size)
     units = np.eye(size).reshape(size, *shape)

@@ -11,6 +11,7 @@ from symlump.cli.arguments import declare_files, names, refuse
 from symlump.cli.networks.box import add_box
 from symlump.cli.reading import NETWORKS, READ, add_reading, read_model, refuse_options_of_models
 from symlump.errors import MethodError
+from symlump.formats import SUFFIXES
 from symlump.progress import working
 
 _DESCRIPTION = """\
@@ -90,10 +91,14 @@ def run(options: argparse.Namespace) -> Answer:
             raise MethodError(
                 f"explain compares two networks, the original first; {options.y!r} is one argument too many"
             )
+        if Path(options.x).suffix.lower() in SUFFIXES:
+            raise _mixed(options.x, options.file)
         from symlump.cli.networks.explain_network import explain_networks
 
         return explain_networks(options)
     refuse(options, _OF_NETWORKS, f"is for networks; {options.file} is not one")
+    if Path(options.x).suffix.lower() in NETWORKS:
+        raise _mixed(options.file, options.x)
     if options.y is None:
         given = names(options.x)  # perhaps both, with a comma between them
         two = given if len(given) == 2 else [options.x, "ANOTHER"]
@@ -124,4 +129,10 @@ def run(options: argparse.Namespace) -> Answer:
             "latex": explanation.latex,
         },
         lambda: explanation.latex if options.latex else explanation.text,
+    )
+
+
+def _mixed(model: str, network: str) -> MethodError:
+    return MethodError(
+        f"{model} is a model, {network} a network: explain compares two variables of a model, or two networks"
     )

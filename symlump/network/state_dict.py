@@ -127,6 +127,11 @@ def read_network(
             values = polynomial(parts["coefficients"].tolist())
             layers[-1] = replace(layers[-1], activation=values)
             extras[f"{prefix}.coefficients"] = parts["coefficients"]
+        elif "weight_mask" in parts:
+            raise NetworkError(
+                f"{quote(prefix)} has a mask of torch.nn.utils.prune, which is not multiplied with its weights "
+                "yet; do that before saving: torch.nn.utils.prune.remove(layer, 'weight'), and 'bias' if masked"
+            )
         else:
             raise NetworkError(
                 f"tensor {quote(f'{prefix}.{min(parts)}')} does not belong to a dense layer; symlump reads "

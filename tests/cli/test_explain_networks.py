@@ -4,6 +4,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 from torch import nn
+from torch.nn.utils import prune
 
 import symlump as sl
 from symlump.cli.main import main
@@ -88,6 +89,25 @@ def _module(name):
 def test_mistakes(files, capsys, more, message):
     assert main(["explain", *files, *more]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_a_model_and_a_network_are_not_compared(files, tmp_path, capsys):
+    (tmp_path / "m.ode").write_text("begin model m\nend model\n")
+    for pair in (("m.ode", files[0]), (files[0], "m.ode")):
+        assert main(["explain", *pair]) == 2
+        assert "m.ode is a model, net.safetensors a network" in capsys.readouterr().err
+
+
+def test_masks_that_are_not_multiplied_yet(files, capsys):
+    model = _module(files[0])
+    prune.l1_unstructured(model[0], "weight", amount=0.5)
+    torch.save(model.state_dict(), "masked.pt")
+    assert main(["explain", files[0], "masked.pt", "--activation", "tanh"]) == 2
+    assert "prune.remove(layer, 'weight')" in capsys.readouterr().err
+    prune.remove(model[0], "weight")
+    torch.save(model.state_dict(), "removed.pt")
+    assert main(["explain", files[0], "removed.pt", "--activation", "tanh"]) == 0
+    assert "4 of 8 weights set to 0" in capsys.readouterr().out
 
 
 def test_the_larger_network_comes_first(files, capsys):

@@ -49,16 +49,35 @@ class RecurrentExplanation(ReductionExplanation):
 
     cells: tuple[RecurrentNetwork, RecurrentNetwork]
 
-    hint = "How far outputs differ: bound_steps(steps, (low, high)) certifies it for some steps of such inputs."
+    hint = (
+        "How far outputs differ: in Python explain_reduction(…).bound_steps(steps, (low, high)) "
+        "certifies it for some steps."
+    )
 
     @classmethod
     def of(cls, original: RecurrentNetwork, reduced: RecurrentNetwork) -> RecurrentExplanation:
         """Find the maps.
 
+        Parameters
+        ----------
+        original, reduced : RecurrentNetwork
+
+        Returns
+        -------
+        RecurrentExplanation
+
         Raises
         ------
         MethodError
             If they have other cells.
+
+        Examples
+        --------
+        >>> from symlump.network.recurrent.reading import read_recurrent
+        >>> from torch import nn
+        >>> cell = read_recurrent(nn.GRU(2, 3))
+        >>> RecurrentExplanation.of(cell, cell).exact
+        True
         """
         refuse_other_cells(original, reduced)
         one, two = two_steps(original), two_steps(reduced)
@@ -108,10 +127,28 @@ class RecurrentExplanation(ReductionExplanation):
     def bound(self, box: Any, *, splits: int | None = None) -> NetworkBound:
         """Refused, since sequences have a length.
 
+        Parameters
+        ----------
+        box, splits
+            As for networks without cells.
+
+        Returns
+        -------
+        NetworkBound
+            Never.
+
         Raises
         ------
         MethodError
             Always; it names :meth:`bound_steps`.
+
+        Examples
+        --------
+        >>> import symlump as sl, torch
+        >>> sl.explain_reduction(torch.nn.RNN(2, 4), torch.nn.RNN(2, 4)).bound((-1, 1))  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+            ...
+        symlump.errors.MethodError: ... bound_steps(steps, box=(-1, 1)) certifies some steps
         """
         raise MethodError(
             "outputs of recurrent networks differ more the longer they run: "
@@ -129,6 +166,11 @@ class RecurrentExplanation(ReductionExplanation):
         box : (low, high) or ndarray, shape (inputs, 2)
             Of what comes from outside, at every step.
         arithmetic : {"float64", "flint", "mpmath"}
+
+        Returns
+        -------
+        RecurrentBound
+            ``value`` for the states, ``readers`` for the outputs of each dense layer that reads cells.
 
         Raises
         ------

@@ -8,9 +8,10 @@ import secrets
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import Event
 from typing import Any, TypeVar
 
 import numpy as np
@@ -93,15 +94,27 @@ class Engine:
 
     def _wait(self, connection: Any, work: Callable[[], Answer]) -> Answer:
         """What the work of a connection returns; any exception here ends the work first."""
-        future = self._thread.submit(work)
+        stopped = Event()
+
+        def begin() -> Answer:
+            if stopped.is_set():
+                raise CancelledError
+            return work()
+
+        future: Future[Answer] | None = None
         try:
+            future = self._thread.submit(begin)
             while wait([future], timeout=1).not_done:  # on Windows no signal ends a wait
                 pass
         finally:
-            # A query that only begins forgets the interruption.
-            while not future.done() and not future.cancel():
-                connection.interrupt()
-                wait([future], timeout=0.05)
+            if future is None or not future.done():
+                stopped.set()
+                # What was raised may have come while the work was handed over, and then nothing here knows of
+                # it. The thread takes one thing after the other, so that work has ended where the next has.
+                last = self._thread.submit(lambda: None)
+                while not last.done():
+                    connection.interrupt()  # again and again: a query that only begins forgets it
+                    wait([last], timeout=0.05)
         with engine_errors():
             return future.result()
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
+from threading import Event
 
 import numpy as np
 import pytest
@@ -320,6 +321,43 @@ def test_what_the_engine_says_is_an_error_of_ours(tmp_path):
         engine.engine_errors(),
     ):
         raise duckdb.OutOfMemoryException(said)
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_signal_while_work_is_handed_over_ends_it(tmp_path, when):
+    """It may come in the middle of ``submit``, when nothing is known of the work but by the thread."""
+    interrupted, ended = Event(), []
+
+    class Connection:
+        def execute(self, sql):
+            ended.append(interrupted.wait(timeout=20))
+
+        def interrupt(self):
+            interrupted.set()
+
+    class Thread(ThreadPoolExecutor):
+        signals = 1
+
+        def submit(self, work):
+            if self.signals and when == "before":
+                self.signals = 0
+                raise KeyboardInterrupt
+            future = super().submit(work)
+            if self.signals:
+                self.signals = 0
+                while when == "after" and not future.running():
+                    pass
+                raise KeyboardInterrupt
+            return future
+
+    with Thread(1) as thread:
+        db = engine.Engine(Connection(), tmp_path, thread)
+        with pytest.raises(KeyboardInterrupt):
+            db.run("a query that takes hours")
+        assert ended == ([True] if when == "after" else [])
+        interrupted.set()
+        db.run("the next one")
+    assert len(ended) == (2 if when == "after" else 1)
 
 
 def test_a_store_that_may_only_be_read(tmp_path, model, monkeypatch):

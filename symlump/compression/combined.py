@@ -24,7 +24,7 @@ from symlump.compression.reduction import CompressionMethod, NetworkPlan, Reduct
 from symlump.errors import FailureError, MethodError, NetworkError, SymlumpError
 from symlump.network.network import Network
 from symlump.network.precision import PRECISIONS
-from symlump.network.shared import holders
+from symlump.network.shared import holding
 from symlump.ode.exact import FloatArray
 from symlump.plan import check_wish, share_of
 
@@ -434,7 +434,7 @@ def _room(network: Network, bits: int, word: int, target: int) -> int:
     MethodError
         If nothing has to go.
     """
-    own = [network.layers[n] for n in {*holders(network.layers)}]
+    own = holding(network.layers)
     weights = sum(layer.weight.size for layer in own)
     fixed = network.parameters - weights
     steps = sum(layer.units for layer in own) * (bits < word)

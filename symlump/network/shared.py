@@ -75,6 +75,18 @@ def holders(layers: Iterable[Affine]) -> tuple[int, ...]:
     )
 
 
+def holding(layers: Sequence[Affine]) -> list[Affine]:
+    """The layers that hold their weights: all but those that share them with an earlier one.
+
+    Examples
+    --------
+    >>> a = Affine("a", ("x",), np.eye(2), weight_name="w")
+    >>> [layer.name for layer in holding([a, replace(a, name="b"), replace(a, name="c", weight_name="")])]
+    ['a', 'c']
+    """
+    return [layers[number] for number in sorted({*holders(layers)})]
+
+
 def sharing(layers: Iterable[Affine]) -> dict[str, tuple[Affine, ...]]:
     """The layers that share their weights, or only biases, by the names of these.
 

@@ -11,7 +11,6 @@ from symlump.compression.baselines.pruning import (
     PrunedPart,
     Pruning,
     check_pruning,
-    holding,
     largest,
     largest_gone,
 )
@@ -25,6 +24,7 @@ from symlump.compression.inputs import (
 from symlump.compression.reduction import CompressionMethod
 from symlump.errors import MethodError
 from symlump.network.network import Network
+from symlump.network.shared import holding
 from symlump.old_names import accept_old_names
 
 
@@ -107,7 +107,7 @@ class Magnitude(CompressionMethod):
         >>> Magnitude(retain=0.75).plan(net).retain(0.75).network.layers[0].weight.tolist()
         [[1.0, 0.0], [2.0, 3.0]]
         """
-        scores = [np.abs(layer.weight) for layer in holding(network)]
+        scores = [np.abs(layer.weight) for layer in holding(network.layers)]
 
         def choose(budgets: tuple[int, ...]) -> tuple[list[Mask], float]:
             if self.scope == "layerwise":

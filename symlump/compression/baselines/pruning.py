@@ -18,7 +18,7 @@ from symlump.errors import MethodError
 from symlump.network.evaluate import evaluate
 from symlump.network.network import Network
 from symlump.network.nodes import Affine, Input
-from symlump.network.shared import holders
+from symlump.network.shared import holders, holding
 from symlump.ode.exact import FloatArray
 from symlump.plan import check_wish, share_of
 
@@ -48,7 +48,7 @@ class PrunedPart:
     @classmethod
     def of_network(cls, network: Network) -> PrunedPart:
         """All parameters."""
-        weights = sum(layer.weight.size for layer in holding(network))
+        weights = sum(layer.weight.size for layer in holding(network.layers))
         return cls("the network", network.parameters, network.parameters - weights)
 
     @classmethod
@@ -218,11 +218,6 @@ def check_pruning(method: CompressionMethod) -> None:
         )
 
 
-def holding(network: Network) -> list[Affine]:
-    """The layers that hold their weights: all but those that share them with an earlier one."""
-    return [network.layers[number] for number in sorted({*holders(network.layers)})]
-
-
 def largest(scores: FloatArray, count: int) -> Mask:
     """Mask of the ``count`` largest scores; ties are broken by position."""
     mask = np.zeros(scores.size, dtype=bool)
@@ -244,7 +239,7 @@ def largest_gone(scores: Sequence[FloatArray], masks: Sequence[Mask]) -> float:
 
 def mask_weights(network: Network, masks: list[Mask]) -> Reduction:
     """The network with all other weights set to zero; a mask for each layer that holds its own."""
-    own = list(zip(holding(network), masks, strict=True))
+    own = list(zip(holding(network.layers), masks, strict=True))
     by_name = {layer.name: mask for layer, mask in own}
     layers = [
         replace(layer, weight=np.where(by_name[network.layers[n].name], layer.weight, 0.0))

@@ -13,7 +13,7 @@ from symlump.compression.reduction import CompressionMethod, NetworkPlan, Reduct
 from symlump.errors import MethodError
 from symlump.network.network import Network
 from symlump.network.nodes import Affine, Node
-from symlump.network.shared import holders
+from symlump.network.shared import holders, holding
 from symlump.ode.exact import FloatArray
 from symlump.old_names import accept_old_names
 from symlump.plain_numbers import is_whole
@@ -222,7 +222,7 @@ class _Ranks(NetworkPlan):
         nodes: list[Node] = []
         places: list[int] = []
         errors: list[float] = []
-        own = {network.layers[number].name for number in holders(network.layers)}
+        own = {layer.name for layer in holding(network.layers)}
         found = {
             layer.name: (rank, *parts)
             for layer, rank, parts in zip(network.layers, ranks, self.factors, strict=True)

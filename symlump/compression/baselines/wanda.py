@@ -12,7 +12,6 @@ from symlump.compression.baselines.pruning import (
     PrunedPart,
     Pruning,
     check_pruning,
-    holding,
     prune_in_order,
 )
 from symlump.compression.inputs import Inputs, check_inputs, refuse_overflow, samples_of
@@ -21,6 +20,7 @@ from symlump.compression.reduction import CompressionMethod
 from symlump.errors import MethodError
 from symlump.network.network import Network
 from symlump.network.nodes import Affine
+from symlump.network.shared import holding
 from symlump.ode.exact import FloatArray
 from symlump.old_names import accept_old_names
 
@@ -107,7 +107,7 @@ class Wanda(CompressionMethod):
         def choose(budgets: tuple[int, ...]) -> tuple[list[Mask], float]:
             return prune_in_order(network, given, budgets, _pick)
 
-        pairs = zip(PrunedPart.of_layers(network), holding(network), strict=True)
+        pairs = zip(PrunedPart.of_layers(network), holding(network.layers), strict=True)
         parts = tuple(replace(part, rows=layer.units) for part, layer in pairs)
         return Pruning(network, parts, choose, "|W|·‖x‖", given if self.refit else None)
 

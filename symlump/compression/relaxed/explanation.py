@@ -13,7 +13,7 @@ import numpy as np
 from symlump.compression.relaxed.quotient import CONSTANT, STAYS, UNREAD, ZERO, Marks, Quotient
 from symlump.network.network import Network
 from symlump.network.nodes import Affine
-from symlump.network.shared import holders
+from symlump.network.shared import holding
 from symlump.network.written.grouped import families, groups_of
 from symlump.ode.exact import FloatArray, IntArray
 from symlump.tables import table_html, table_text
@@ -249,8 +249,7 @@ class ReductionExplanation:
 
     def _held(self, network: Network) -> list[Affine]:
         """The layers of one of the two that hold their weights; what others share is theirs."""
-        layers, first = network.layers, holders(network.layers)
-        return [layer for n, layer in enumerate(layers) if first[n] == n]
+        return holding(network.layers)
 
     @cached_property
     def _reduced_layers(self) -> dict[str, Affine]:

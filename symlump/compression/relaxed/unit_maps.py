@@ -25,7 +25,7 @@ from symlump.network.activations.activation import Activation
 from symlump.network.activations.table import ACTIVATIONS
 from symlump.network.network import Network
 from symlump.network.nodes import Affine, Apply, Combine, Concatenate, Flatten, Node, Select
-from symlump.network.shared import holders
+from symlump.network.shared import holding
 from symlump.network.step_nodes import ByPlace, Operation, passes_units
 from symlump.ode.exact import FloatArray, IntArray
 
@@ -160,11 +160,7 @@ class _Search:
         numbers = sorted(
             range(len(quotient.ties.axes)), key=lambda n: place[quotient.ties.makers[n][0]]
         )
-        holds = {
-            n.name
-            for n, k in zip(network.layers, holders(network.layers), strict=True)
-            if network.layers[k] is n
-        }
+        holds = {layer.name for layer in holding(network.layers)}
         for number in numbers:
             units, makers = quotient.ties.axes[number], quotient.makers(number)
             count, width = units.size, quotient.width(number)

@@ -215,9 +215,7 @@ class Fit:
 
     def _dense(self, places: Sequence[Place]) -> FloatArray:
         """What is decomposed of blocks of one shape, in a stack."""
-        return np.stack(
-            [np.ldexp(self.matrix[self.tree.window(at)], -self.exponent) for at in places]
-        )
+        return np.ldexp(self.tree.stacked(self.matrix, places), -self.exponent)
 
     def _decompose(self, leaves: Sequence[Leaf]) -> None:
         """Find the factors of low-rank blocks that have none yet, those of one level and shape in stacks."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -78,7 +79,7 @@ class ClusterTree:
         rows, columns = self._slices
         return rows[level][i], columns[level][j]
 
-    def stacked(self, matrix: FloatArray, places: list[Place]) -> FloatArray:
+    def stacked(self, matrix: FloatArray, places: Sequence[Place]) -> FloatArray:
         """Some blocks of a matrix, of one level and of equal shape."""
         level, i, j = np.array(places).T
         rows, columns = self.window(places[0])

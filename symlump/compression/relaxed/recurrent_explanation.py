@@ -190,15 +190,9 @@ class RecurrentExplanation(ReductionExplanation):
         from symlump.compression.recurrent.bound import bound_cells
 
         original, reduced = self.cells
-        orders = {name: _first_met(units) for name, units in self.named_unit_maps.items()}
-        labels = {}
+        orders, labels = {}, {}
         for name, units in self.named_unit_maps.items():
-            place = np.argsort(orders[name])
-            labels[name] = (
-                place[np.where(units < 0, place.size - 1, units)]
-                if (units < 0).any()
-                else place[units]
-            )
+            orders[name], labels[name] = _first_met(units)
         small = replace(
             reduced,
             cells=tuple(_ordered(node, orders, reduced) for node in reduced.cells),
@@ -210,11 +204,15 @@ class RecurrentExplanation(ReductionExplanation):
         return bound_cells(original, small, labels, steps, box, arithmetic)
 
 
-def _first_met(units: IntArray) -> IntArray:
-    """The reduced units as the original's meet them; one more, at its place, for those that were removed."""
+def _first_met(units: IntArray) -> tuple[IntArray, IntArray]:
+    """The reduced units as the original's meet them, and for each of these the place of its own in that order.
+
+    There is one more for those that were removed.
+    """
     more = int(units.max()) + 1
     met = np.where(units < 0, more, units)
-    return met[np.sort(np.unique(met, return_index=True)[1])]
+    order = met[np.sort(np.unique(met, return_index=True)[1])]
+    return order, np.argsort(order)[met]
 
 
 def _ordered(node: CellNode, orders: dict[str, IntArray], network: RecurrentNetwork) -> CellNode:

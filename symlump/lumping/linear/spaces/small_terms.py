@@ -56,7 +56,7 @@ class Terms:
     def gradient(self, row: Row, known: Container[int] = ()) -> list[tuple[Factors, Row]]:
         """The coefficients of the gradient of row·q, by monomials, the shortest first.
 
-        Of a system that is not linear, what they have in known columns is left out.
+        What they have in known columns is left out.
 
         Examples
         --------
@@ -67,9 +67,6 @@ class Terms:
         >>> terms.gradient({0: 1, 1: 1}, known={0})
         [(((0, 1),), {1: 1})]
         """
-        if self.matrix is not None:
-            image = {c: value for c, value in combine(self.matrix, row).items() if value}
-            return [((), image)] if image else []
         images: dict[Factors, Row] = {}
         monomials = self.monomials
         for m, value in combine(self.equations, row).items():

@@ -253,15 +253,17 @@ def read_polynomial(observable: Any, ode: ODE, further: Iterable[str] = ()) -> P
             raise VariableError(
                 "an observable is empty: name a variable, or write a linear form such as '2*x + y'"
             ) from None
-        said, missing = str(problem), re.search("the name '(.+)' is not defined$", str(problem))
-        if missing is not None and missing[1] not in ("I", text):
+        said = str(problem)
+        found = re.search("the name '(.+)' is not defined$", said)
+        missing = found[1] if found else None
+        if missing == text:
+            ode.position(text)  # says which names there are
+        elif missing not in (None, "I"):
             try:
-                ode.position(missing[1])
-            except VariableError as unknown:  # says which names there are
+                ode.position(missing)
+            except VariableError as unknown:
                 said = str(unknown)
-        elif missing is not None and missing[1] == text:
-            ode.position(text)
-        raise refusal(text, missing is not None and missing[1] == "I") or VariableError(
+        raise refusal(text, imaginary=missing == "I") or VariableError(
             f"the observable {text!r} cannot be read: {said}"
         ) from None
     return polynomial

@@ -135,6 +135,12 @@ def read_observables(options: argparse.Namespace) -> list[str]:
     return [name for given in options.observable for name in names(given)]
 
 
+def named_forms(options: argparse.Namespace, model: Model) -> list[str | Mapping[str, Fraction]]:
+    """The observables that were named, views as their coefficients."""
+    views = {name: v for name, v in model.observables.items() if name not in model.ode.index}
+    return [views.get(name, name) for name in read_observables(options)]
+
+
 def kept_forms(options: argparse.Namespace, model: Model) -> list[str | Mapping[str, Fraction]]:
     """What a linear lumping keeps: what was named, views as their coefficients, and what events read or set.
 
@@ -146,8 +152,7 @@ def kept_forms(options: argparse.Namespace, model: Model) -> list[str | Mapping[
     from symlump.formats.events import names_in
     from symlump.lumping.linear.constrained import form_of
 
-    views = {name: v for name, v in model.observables.items() if name not in model.ode.index}
-    kept = [views.get(name, name) for name in read_observables(options)]
+    kept = named_forms(options, model)
     try:
         for form in kept:
             form_of(form, model.ode)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from symlump.cli.answer import Answer
-from symlump.cli.arguments import declare_files, read_observables
+from symlump.cli.arguments import declare_files, named_forms
 from symlump.cli.reading import READ, add_reading, note_lines, read_model, sizes
 from symlump.errors import MethodError
 from symlump.progress import working
@@ -110,10 +110,9 @@ def _kept(options: argparse.Namespace, model: Model) -> list[Any]:
     """What was named, views as their coefficients, and what events read or set."""
     from symlump.formats.events import names_in
 
-    views = {name: v for name, v in model.observables.items() if name not in model.ode.index}
     events = [name for name in names_in(model.events) if name in model.ode.index]
     return [
-        *(views.get(name, name) for name in read_observables(options)),
+        *named_forms(options, model),
         *(name for name in events if name != options.parameter),
     ]
 

@@ -1,7 +1,8 @@
 """Random small systems with quotients and functions, planted lumpings, and the definitions computed by
-sympy."""
+sympy or in rationals."""
 
 import random
+from fractions import Fraction
 from functools import reduce
 
 import sympy
@@ -94,6 +95,17 @@ def planted_backward(seed, functions=False):
                 rest = (i - j) * random_rate(draw, names, functions)
             system[name] = rate.subs(members) + rest
     return system, blocks
+
+
+def exact_rhs(ode, state):
+    """The right-hand side in rationals, term by term."""
+    result = [Fraction(0)] * len(ode)
+    for row, column, value in zip(ode.rows, ode.columns, ode.coefficients, strict=True):
+        term = value
+        for v, power in ode.monomials.factors(int(column)):
+            term *= state[v] ** power
+        result[row] += term
+    return result
 
 
 def is_zero(expression):

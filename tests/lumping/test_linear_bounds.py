@@ -6,6 +6,7 @@ import mpmath
 import numpy as np
 import pytest
 import sympy
+from elementary_systems import exact_rhs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.integrate import solve_ivp
@@ -193,17 +194,6 @@ def test_exact_lumpings_have_no_error_at_all():
 fractions = st.fractions(-3, 3, max_denominator=9)
 
 
-def value_of(ode, state):
-    """The right-hand side in rationals, term by term."""
-    result = [Fraction(0)] * len(ode)
-    for row, column, value in zip(ode.rows, ode.columns, ode.coefficients, strict=True):
-        term = value
-        for v, power in ode.monomials.factors(int(column)):
-            term *= state[v] ** power
-        result[row] += term
-    return result
-
-
 def applied(lumping, state):
     return [sum(w * state[c] for c, w in row.items()) for row in lumping.rows.rows()]
 
@@ -213,9 +203,9 @@ def applied(lumping, state):
 def test_the_defect_by_its_definition(seed, state):
     """It is that of the very quotient that is returned, whose coefficients are floats."""
     lumping = nearly(seed)
-    found = value_of(defect(lumping), state)
-    ours = value_of(lumping.quotient, applied(lumping, state))
-    theirs = applied(lumping, value_of(lumping.ode, state))
+    found = exact_rhs(defect(lumping), state)
+    ours = exact_rhs(lumping.quotient, applied(lumping, state))
+    theirs = applied(lumping, exact_rhs(lumping.ode, state))
     assert found[:2] == [a - b for a, b in zip(ours, theirs, strict=True)]
     assert found[2:] == [0] * 3
 
@@ -274,8 +264,8 @@ def test_the_error_system_by_its_definition(name, seed, start, moved):
 
     def rate(state):
         y = [a + b for a, b in zip(applied(lumping, state[:5]), state[5:], strict=True)]
-        own = value_of(lumping.ode, state[:5])
-        ours = zip(value_of(lumping.quotient, y), applied(lumping, own), strict=True)
+        own = exact_rhs(lumping.ode, state[:5])
+        ours = zip(exact_rhs(lumping.quotient, y), applied(lumping, own), strict=True)
         return own + [a - b for a, b in ours]
 
     # Floats, so that the points are the same ones for both.

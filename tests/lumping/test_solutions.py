@@ -6,6 +6,7 @@ import mpmath
 import numpy as np
 import pytest
 import sympy
+from elementary_systems import exact_rhs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.linalg import expm
@@ -35,17 +36,6 @@ def nearly_lumpable(seed):
         terms += [rational() * x[i] ** 3 / 5, rational() * x[(i + 1) % 5] * x[i] / 10]
         equations[x[i]] = sum(terms)
     return sl.PolynomialODE.from_sympy(equations)
-
-
-def exact_rhs(ode, state):
-    """The right-hand side in rationals, term by term."""
-    result = [Fraction(0)] * len(ode)
-    for row, column, value in zip(ode.rows, ode.columns, ode.coefficients, strict=True):
-        term = value
-        for v, power in ode.monomials.factors(int(column)):
-            term *= state[v] ** power
-        result[row] += term
-    return result
 
 
 @pytest.mark.parametrize("method", [sl.Forward, sl.Backward])

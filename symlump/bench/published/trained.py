@@ -300,10 +300,9 @@ def table(rows: Sequence[TrainedRow], bold: bool = False) -> Table:
     lines: dict[tuple[str, str], dict[tuple[float, bool], str]] = {}
     for row in rows:
         value = _shown(row)
-        if bold and row.method not in _ASIDE:
-            value = (
-                f"**{value}**" if value == best.get((row.network, row.share, row.data)) else value
-            )
+        is_best = value == best.get((row.network, row.share, row.data))
+        if bold and is_best and row.method not in _ASIDE:
+            value = f"**{value}**"
         lines.setdefault((row.network, row.method), {})[row.share, row.data] = value
     found = {(row.share, row.data) for row in rows if row.method != _WHOLE}
     places = sorted(found, key=lambda place: (-place[0], place[1]))

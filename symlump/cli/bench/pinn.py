@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from functools import partial
-from pathlib import Path
+from typing import Any
 
 from symlump.cli.answer import Answer
 from symlump.cli.arguments import names, shares
@@ -56,7 +56,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> Answer:
     """Run ``bench pinn``."""
-    from symlump.bench.kept.rows import csv_of
     from symlump.bench.physics_informed.experiment import (
         QUICK,
         PinnExperiment,
@@ -65,7 +64,6 @@ def run(options: argparse.Namespace) -> Answer:
         text,
     )
     from symlump.bench.physics_informed.experiment import run as run_plan
-    from symlump.files import write_text
 
     plan = replace(QUICK if options.quick else PinnExperiment(), seeds=_seeds(options))
     if options.problems is not None:
@@ -80,15 +78,7 @@ def run(options: argparse.Namespace) -> Answer:
         plan = replace(plan, evaluations=options.evaluations)
     with cache_of(options) as cache, bar("physics-informed networks", 1000) as step:
         rows = run_plan(plan, cache, lambda done, total, said: step(1000 * done // total, said))
-    if options.output is not None:
-        write_text(Path(options.output) / "pinn.csv", csv_of(PinnRow, rows))
-    forms: dict[str, Callable[[Sequence[PinnRow]], str]] = {
-        "text": text,
-        "csv": partial(csv_of, PinnRow),
-        "markdown": markdown,
-    }
-    shown = forms[options.format]
-    return Answer(lambda: [asdict(row) for row in rows], lambda: shown(rows).rstrip())
+    return _answer(options, PinnRow, rows, text, markdown)
 
 
 def add_hmatrix_options(parser: argparse.ArgumentParser) -> None:
@@ -101,8 +91,6 @@ def add_hmatrix_options(parser: argparse.ArgumentParser) -> None:
 def run_hmatrix(options: argparse.Namespace) -> Answer:
     """Run ``bench hmatrix``."""
     from symlump.bench.hmatrix import KernelRow, markdown, measure, text
-    from symlump.bench.kept.rows import csv_of
-    from symlump.files import make_folder, write_text
 
     sizes = (256, 512, 1024) if options.quick else (512, 1024, 2048, 4096)
     rows = []
@@ -110,11 +98,25 @@ def run_hmatrix(options: argparse.Namespace) -> Answer:
         for done, size in enumerate(sizes):
             step(done, f"{size} points")
             rows.append(measure(size))
+    return _answer(options, KernelRow, rows, text, markdown)
+
+
+def _answer(
+    options: argparse.Namespace,
+    kind: type[Any],
+    rows: Sequence[Any],
+    text: Callable[[Sequence[Any]], str],
+    markdown: Callable[[Sequence[Any]], str],
+) -> Answer:
+    """The rows as ``--format`` says, after they were written to ``OUTPUT/EXPERIMENT.csv``."""
+    from symlump.bench.kept.rows import csv_of
+    from symlump.files import make_folder, write_text
+
     if options.output is not None:
-        write_text(make_folder(options.output) / "hmatrix.csv", csv_of(KernelRow, rows))
-    forms: dict[str, Callable[[Sequence[KernelRow]], str]] = {
+        write_text(make_folder(options.output) / f"{options.experiment}.csv", csv_of(kind, rows))
+    forms: dict[str, Callable[[Sequence[Any]], str]] = {
         "text": text,
-        "csv": partial(csv_of, KernelRow),
+        "csv": partial(csv_of, kind),
         "markdown": markdown,
     }
     shown = forms[options.format]

@@ -83,3 +83,14 @@ class OutOfMemoryError(FailureError, MemoryError):
 
 class CertificateError(FailureError):
     """A result that must be exact was refused by the independent checker: a defect of symlump."""
+
+
+def first_line(error: BaseException, most: int = 200) -> str:
+    """The beginning of what an error of another library says; where it says nothing, its name.
+
+    Examples
+    --------
+    >>> first_line(ValueError("no such file\\n(and a long list)")), first_line(KeyError())
+    ('no such file', 'KeyError')
+    """
+    return (str(error).strip().split("\n")[0] or type(error).__name__)[:most]

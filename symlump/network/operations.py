@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from symlump.errors import NetworkError
+from symlump.errors import NetworkError, first_line
 from symlump.network.nodes import Shape
 
 if TYPE_CHECKING:
@@ -246,7 +246,7 @@ def result_shape(node: Operation, given: Sequence[Shape]) -> Shape:
     try:
         result = apply(node, values, arrays)
     except Exception as error:  # torch's own classes
-        reason = (str(error).strip().split("\n")[0])[:200]
+        reason = first_line(error)
         raise node.refuse(
             f"the step {node.kind!r} does not take values of shapes {', '.join(map(str, given))}: {reason}"
         ) from None

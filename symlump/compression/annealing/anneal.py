@@ -25,7 +25,7 @@ from symlump.compression.annealing.result import Annealing
 from symlump.compression.annealing.run import AnnealingRun, Loss, State
 from symlump.compression.dependences.dependence import Dependence
 from symlump.compression.reduction import CompressionMethod
-from symlump.errors import MethodError
+from symlump.errors import MethodError, first_line
 from symlump.memory import memory_errors
 from symlump.network.chain import Chain
 from symlump.network.gradients import gradients
@@ -243,7 +243,7 @@ def _loss(loss: Loss | None, outputs: int, *parts: tuple[torch.Tensor, torch.Ten
         try:
             value = loss(torch.zeros(len(y), outputs, dtype=x.dtype, device=x.device), y)
         except Exception as error:  # the caller's own code can raise anything
-            reason = (str(error).strip().split("\n")[0] or type(error).__name__)[:200]
+            reason = first_line(error)
             raise MethodError(
                 f"the loss fails on predictions of shape {(len(y), outputs)} and targets of "
                 f"shape {tuple(y.shape)}, {y.dtype}: {reason}"

@@ -9,8 +9,7 @@ import torch
 from torch import nn
 from torch.utils._pytree import tree_leaves
 
-from symlump.errors import NetworkError
-from symlump.network.exchange.calls import first_line
+from symlump.errors import NetworkError, first_line
 from symlump.network.gradients import evaluating
 from symlump.network.recurrent.recurrent_network import RecurrentNetwork
 from symlump.network.torch_parts import agree
@@ -39,7 +38,7 @@ def copy_module(model: nn.Module) -> Any:
         raise NetworkError(
             f"this {type(model).__name__} cannot be copied{where}, and a smaller model is a copy with other "
             "weights. Of old weight norms take the hook off, with torch.nn.utils.remove_weight_norm or "
-            f"remove_spectral_norm ({first_line(error)[:120]})"
+            f"remove_spectral_norm ({first_line(error, 120)})"
         ) from None
 
 

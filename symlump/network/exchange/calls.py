@@ -101,11 +101,6 @@ def ordinary(tensor: torch.Tensor) -> torch.Tensor:
     return tensor.clone() if tensor.is_inference() else tensor
 
 
-def first_line(error: BaseException) -> str:
-    """Of an error's text, cut when long."""
-    return (str(error).strip().split("\n")[0] or type(error).__name__)[:300]
-
-
 def keys_of(program: Any, outputs: list[Any]) -> tuple[str, ...]:
     """The keys of a model that gives a dict of tensors; what is None in it is left out."""
     given = tree_unflatten(outputs, program.call_spec.out_spec)

@@ -22,13 +22,12 @@ from torch import nn
 from torch.export.graph_signature import InputKind, OutputKind
 from torch.utils._pytree import tree_leaves
 
-from symlump.errors import NetworkError
+from symlump.errors import NetworkError, first_line
 from symlump.network.exchange.arranging import EACH_SAMPLE
 from symlump.network.exchange.build import GraphBuilder
 from symlump.network.exchange.calls import (
     MOVES,
     draws,
-    first_line,
     has,
     instead_of,
     keys_of,
@@ -103,7 +102,7 @@ def read_exported(
             expected = model(*given)
         except Exception as error:  # the model's own code
             raise NetworkError(
-                f"the module cannot be run on the example: {first_line(error)}"
+                f"the module cannot be run on the example: {first_line(error, 300)}"
             ) from None
     _compare(network, given, expected)
     return network
@@ -125,7 +124,7 @@ def _exported(model: nn.Module, given: tuple[torch.Tensor, ...]) -> Any:
                 warnings.filterwarnings("ignore", "Unable to find the path of the module")
                 return torch.export.export(model, arguments, dynamic_shapes=axes, strict=False)
         except Exception as error:  # the model's own code runs here, and can raise anything
-            reason = first_line(error)
+            reason = first_line(error, 300)
     raise NetworkError(
         f"a {type(model).__name__} cannot be traced by torch.export on an example of shape "
         f"{', '.join(str(tuple(x.shape)) for x in given)}: {reason}. {instead_of(model, given, reason)}"

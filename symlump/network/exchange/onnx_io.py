@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from symlump.errors import FileFormatError, NetworkError
+from symlump.errors import FileFormatError, NetworkError, first_line
 from symlump.memory import memory_errors
 from symlump.network.exchange.arranging import EACH_SAMPLE, shape_text
 from symlump.network.exchange.build import GraphBuilder
@@ -31,7 +31,6 @@ from symlump.network.saved.onnx_file import (
     attribute_value,
     clean,
     clean_input,
-    first_line,
     in_order,
     instead_of,
     instead_of_domain,

@@ -16,7 +16,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from symlump.errors import FileFormatError, NetworkError
+from symlump.errors import FileFormatError, NetworkError, first_line
 from symlump.network.exchange.onnx_constants import one_node
 from symlump.network.nodes import Shape
 
@@ -247,7 +247,7 @@ def with_shapes(
     try:
         onnx.checker.check_model(described)
     except Exception as error:  # classes of onnx and of protobuf
-        raise FileFormatError(f"is not a valid ONNX model: {_first(error)}") from None
+        raise FileFormatError(f"is not a valid ONNX model: {first_line(error)}") from None
     version = max((s.version for s in model.opset_import if s.domain in ("", "ai.onnx")), default=0)
     try:
         from onnx import shape_inference, version_converter
@@ -270,7 +270,7 @@ def with_shapes(
     except Exception as error:  # the same
         raise NetworkError(
             f"onnx cannot bring it from opset {version} to {OPSET}, which leaving operators untouched needs: "
-            f"{_first(error)}"
+            f"{first_line(error)}"
         ) from None
     shapes: dict[str, tuple[int, Shape]] = {}
     for value in (*found.value_info, *found.output):
@@ -297,7 +297,3 @@ def _is_short(graph: Any) -> bool:
             return False
         lengths.update(dict.fromkeys(node.output, length))
     return True
-
-
-def _first(error: BaseException) -> str:
-    return (str(error).strip().split("\n")[0] or type(error).__name__)[:200]

@@ -15,7 +15,7 @@ from typing import Any
 import networkx as nx
 import numpy as np
 
-from symlump.errors import FileFormatError, NetworkError
+from symlump.errors import FileFormatError, NetworkError, first_line
 from symlump.memory import memory_errors
 from symlump.network.recurrent.cells import Cell
 from symlump.network.recurrent.onnx_cells import OPERATORS, cells_of_operator
@@ -37,7 +37,6 @@ from symlump.network.saved.onnx_file import (
     array_of_tensor,
     attribute_value,
     clean,
-    first_line,
     in_order,
     naming,
     onnx_library,

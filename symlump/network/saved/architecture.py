@@ -24,7 +24,7 @@ import torch
 from torch import fx, nn
 from torch.nn import functional
 
-from symlump.errors import NetworkError
+from symlump.errors import NetworkError, first_line
 from symlump.network.activations.torch_modules import (
     ACTIVATION_ARGUMENTS,
     known_activation,
@@ -146,7 +146,7 @@ def graph_architecture(
     try:
         graph = fx.Tracer().trace(model)
     except Exception as error:  # the model's own code runs here, and can raise anything
-        reason = str(error).strip().split("\n")[0][:200]
+        reason = first_line(error)
         raise NetworkError(
             f"a {type(model).__name__} cannot be followed step by step: {reason}; write it as a program of "
             "torch (write_program(model, path, example=…))"

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from symlump.errors import FileFormatError, MissingExtraError, NetworkError
+from symlump.errors import FileFormatError, MissingExtraError, NetworkError, first_line
 
 _MAX_BYTES = 1 << 31  # what protobuf holds
 MOST_NODES = 100_000
@@ -239,8 +239,3 @@ def instead_of_domain(domain: str) -> str:
         "symlump reads, and leaves untouched, the operators of ONNX itself: export the model with these "
         "(torch.onnx.export without custom operators)"
     )
-
-
-def first_line(error: BaseException) -> str:
-    """The beginning of what an error says."""
-    return (str(error).strip().split("\n")[0] or type(error).__name__)[:200]

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from symlump.errors import FileFormatError, NetworkError
+from symlump.errors import FileFormatError, NetworkError, first_line
 from symlump.files import replacing
 from symlump.memory import memory_errors
 from symlump.network.gradients import evaluating
@@ -102,7 +102,7 @@ def _exported(model: nn.Module, given: tuple[torch.Tensor, ...], open_axes: list
     try:
         return torch.export.export(model, given, dynamic_shapes=open_axes)
     except Exception as error:  # torch's own classes
-        reason = (str(error).strip().split("\n")[0])[:200]
+        reason = first_line(error)
         raise NetworkError(
             f"torch cannot export this network: {reason}; write it as ONNX (write_onnx)"
         ) from None

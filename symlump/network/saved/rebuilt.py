@@ -19,12 +19,11 @@ from torch import fx, nn
 from torch.nn import functional
 from torch.utils._pytree import tree_leaves
 
-from symlump.errors import FileFormatError, NetworkError
+from symlump.errors import FileFormatError, NetworkError, first_line
 from symlump.memory import memory_errors
 from symlump.network.network import Network
 from symlump.network.rewrite import rename_nodes
 from symlump.network.saved.architecture import KEY, new_module
-from symlump.network.saved.onnx_file import first_line
 from symlump.network.saved.steps import TYPES, Steps, WrongError, check_module, demand, parse_plan
 from symlump.network.saved.tensors import TensorFile, quote
 from symlump.network.torch_io import from_torch

@@ -21,7 +21,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from symlump.errors import FileFormatError
+from symlump.errors import FileFormatError, first_line
 from symlump.files import replacing
 from symlump.network.saved.codings import BlockWeight
 from symlump.network.saved.packed import KEY, MAX_GROWTH, pack_tensors, unpack_tensors
@@ -146,7 +146,7 @@ def read_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
             "torch.save(model.state_dict(), …)"
         ) from None
     except Exception as error:  # a damaged file can break the reader anywhere
-        reason = (str(error).split("\n")[0] or type(error).__name__)[:200]
+        reason = first_line(error)
         raise FileFormatError(f"{path} cannot be read as a torch file: {reason}") from None
     for _ in _NESTED:  # as training scripts save it, beside other things, and perhaps twice
         inside = [content.get(k) for k in _NESTED] if isinstance(content, dict) else []
@@ -222,7 +222,7 @@ def _read_safetensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, st
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
             metadata = dict(file.metadata() or {})
     except (SafetensorError, OSError, ValueError, UnicodeDecodeError, AttributeError) as error:
-        reason = (str(error).split("\n")[0])[:200]
+        reason = first_line(error)
         raise FileFormatError(f"{path} is not a valid safetensors file: {reason}") from None
     _check_plain(path, tensors)
     header = metadata.pop(KEY, None)

@@ -22,8 +22,8 @@ apart they are, and where most.
 Of two networks: say what became of each layer of the first in the second, smaller one: units that were kept,
 that merged, that were removed, weights set to 0. It does not matter which tool made it smaller. What was taken
 for granted is said in words, and how far it is from the truth: ε, the largest change of one unit's weights
-for which it holds, and δ, all these changes together; both 0 where the two compute the same. ε and δ compare
-weights: how far outputs differ is certified with --box.
+for which it holds, and δ, all these changes together; where both are 0, the two compute the same. ε and δ
+compare weights: how far outputs differ is certified with --box.
 """
 
 _EXAMPLES = """\

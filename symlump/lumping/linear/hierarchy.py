@@ -30,6 +30,7 @@ from symlump.lumping.linear.spaces.family import MatrixFamily
 from symlump.lumping.linear.spaces.invariant import smallest_invariant
 from symlump.lumping.linear.spaces.residues import FIRST_PRIME
 from symlump.lumping.linear.spaces.rowspace import RowSpace
+from symlump.lumping.linear.splitting.charpoly import polynomial_text
 from symlump.lumping.linear.splitting.commuting import Splitting, decide, splitting
 from symlump.lumping.linear.splitting.meataxe import Irreducible, find_invariant
 from symlump.lumping.linear.splitting.submodules import (
@@ -42,7 +43,7 @@ from symlump.lumping.linear.splitting.submodules import (
 from symlump.lumping.lumping import CHECKED_TERMS
 from symlump.memory import memory_errors
 from symlump.ode.functions.wording import with_unknown
-from symlump.ode.notation import count_text, signed_sum
+from symlump.ode.notation import count_text
 from symlump.ode.polynomial import PolynomialODE
 from symlump.ode.system import ODE
 
@@ -187,8 +188,9 @@ class Hierarchy:
             if not factor.irreducible:
                 lines.append(f"{where}: not proved that nothing lies in between")
             elif factor.pieces is not None and factor.pieces > 1:
+                field = polynomial_text(factor.field, "t")
                 lines.append(
-                    f"{where}: nothing over the rationals; with the roots of {_polynomial(factor.field)} "
+                    f"{where}: nothing over the rationals; with the roots of {field} "
                     f"there are {factor.pieces} steps of {factor.dimension // factor.pieces}"
                 )
         return "\n".join(lines)
@@ -300,13 +302,3 @@ def _added(lumping: LinearLumping, before: LinearLumping | None) -> list[dict[in
         space.extend(before.rows.residues(FIRST_PRIME))
     fresh = space.extend(lumping.rows.residues(FIRST_PRIME))
     return [lumping.rows.row(int(i)) for i in fresh]
-
-
-def _polynomial(coefficients: tuple[int, ...]) -> str:
-    top = len(coefficients) - 1
-    if top > 6:
-        return f"a polynomial of degree {top}"
-    terms = [
-        (((0, top - i),) if i < top else (), Fraction(c)) for i, c in enumerate(coefficients) if c
-    ]
-    return signed_sum(terms, len(terms), ["t"])

@@ -31,7 +31,7 @@ from symlump.lumping.linear.constrained import (
 )
 from symlump.lumping.linear.linear_lumping import LinearLumping
 from symlump.lumping.linear.smallest import Form
-from symlump.lumping.linear.splitting.charpoly import factors
+from symlump.lumping.linear.splitting.charpoly import MOST_SHOWN, factors, polynomial_text
 from symlump.lumping.linear.splitting.polynomial_matrices import (
     ParametricForm,
     PolynomialMatrices,
@@ -47,10 +47,6 @@ from symlump.ode.system import ODE
 
 if TYPE_CHECKING:
     import sympy
-
-
-#: Polynomials of higher degree are not printed.
-_SHOWN = 6
 
 
 @dataclass(frozen=True)
@@ -86,18 +82,12 @@ class SpecialValue:
         >>> SpecialValue((1, 0, -2), 3, None).to_text("k")
         'k^2 - 2 = 0: 3 rows, with coefficients in the field of a root, not written down'
         """
-        import sympy
-
         if self.value is not None:
             at = f"{parameter} = {self.value}"
             return f"{at}: {self.lumping or 'all observables are zero'}"
         degree = len(self.polynomial) - 1
-        f = sympy.Poly(self.polynomial, sympy.Symbol(parameter)).as_expr()
-        at = (
-            f"{_plain(f)} = 0"
-            if degree <= _SHOWN
-            else f"{parameter} a root of a polynomial of degree {degree}"
-        )
+        f = polynomial_text(self.polynomial, parameter, exactly=str)
+        at = f"{f} = 0" if degree <= MOST_SHOWN else f"{parameter} a root of {f}"
         where = "with coefficients in the field of a root, not written down"
         return f"{at}: {count_text(self.dimension, 'row')}, {where}"
 

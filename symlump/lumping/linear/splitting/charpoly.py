@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from fractions import Fraction
 from math import log2
 
 import numpy as np
 
 from symlump.lumping.linear.spaces.residues import centre, primes
 from symlump.ode.exact import AnyArray, IntArray
+from symlump.ode.notation import signed_sum
+
+#: Polynomials of higher degree are not written down.
+MOST_SHOWN = 6
 
 
 def charpoly_modulo(matrix: IntArray, prime: int) -> list[int]:
@@ -98,6 +104,25 @@ def factors(coefficients: list[int]) -> list[tuple[list[int], int]]:
     polynomial = sympy.Poly(coefficients, sympy.Symbol("t"), domain=sympy.ZZ)
     found = [([int(c) for c in f.all_coeffs()], e) for f, e in polynomial.factor_list()[1]]
     return sorted(found, key=lambda pair: (len(pair[0]), pair))
+
+
+def polynomial_text(
+    coefficients: Sequence[int], variable: str, exactly: Callable[[Fraction], str] | None = None
+) -> str:
+    """A polynomial as it is shown; of high degree only this.
+
+    Examples
+    --------
+    >>> polynomial_text([1, 0, -2], "t"), polynomial_text([1, 0, 0, 0, 0, 0, 0, -2], "t")
+    ('t^2 - 2', 'a polynomial of degree 7')
+    """
+    top = len(coefficients) - 1
+    if top > MOST_SHOWN:
+        return f"a polynomial of degree {top}"
+    terms = [
+        (((0, top - i),) if i < top else (), Fraction(c)) for i, c in enumerate(coefficients) if c
+    ]
+    return signed_sum(terms, len(terms), [variable], exactly=exactly)
 
 
 def roots_modulo(coefficients: list[int], prime: int) -> list[int]:

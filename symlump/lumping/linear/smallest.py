@@ -113,14 +113,14 @@ def lump_small(
     if ode.terms > MOST_TERMS:
         return None
     terms, index, names = Terms.of(ode), ode.index, ode.variables
-    start = []
+    start, scales = [], []
     for form in forms.values():
         shared = lcm(*(value.denominator for value in form.values()))
+        scales.append(shared)
         start.append({index[name]: int(value * shared) for name, value in form.items()})
     merged = MergedTerms.of(terms, start)
     closure = close_small(merged.terms, merged.start, len(merged.blocks))
-    below = (value.denominator for form in forms.values() for value in form.values())
-    if closure is None or not all(value % closure.prime for value in below):
+    if closure is None or not all(shared % closure.prime for shared in scales):
         return None  # the derivation begins with the forms themselves, modulo the prime
     rows = closure.rows
     if len(rows) < len(merged.blocks):  # else they are the sums over blocks

@@ -14,7 +14,7 @@ from symlump.compression.relaxed.quotient import CONSTANT, STAYS, UNREAD, ZERO, 
 from symlump.network.network import Network
 from symlump.network.nodes import Affine
 from symlump.network.shared import holding
-from symlump.network.written.grouped import families, groups_of
+from symlump.network.written.grouped import groups_of
 from symlump.ode.exact import FloatArray, IntArray
 from symlump.tables import table_html, table_text
 
@@ -194,9 +194,7 @@ class ReductionExplanation:
         groups = groups_of(self.quotient.original)
         found: dict[str, list[LayerExplanation]] = {}
         for name, layer in zip(names, self.quotient.original.layers, strict=True):
-            whole = groups.get(layer.name, (name, 0))[
-                0
-            ]  # parts of a grouped convolution are one layer
+            whole, _ = groups.get(layer.name, (name, 0))  # parts of a convolution are one layer
             found.setdefault(whole, []).append(self._layer_of(whole, [layer.name]))
         return tuple(map(_together, found.values()))
 
@@ -282,13 +280,12 @@ class ReductionExplanation:
     @property
     def named_unit_maps(self) -> dict[str, IntArray]:
         """The same by the names of the layers, a convolution in groups as one layer."""
-        families_of = families(self.quotient.original)
-        parts = {name: family for family in families_of.values() for name in family.parts}
+        groups = groups_of(self.quotient.original)
         found: dict[str, IntArray] = {}
         widths = {layer.name: layer.units for layer in self.quotient.reduced.layers}
         before: dict[str, int] = {}
         for layer, units in zip(self.quotient.original.hidden, self.unit_maps, strict=True):
-            name = parts[layer.name].name if layer.name in parts else layer.name
+            name, _ = groups.get(layer.name, (layer.name, 0))
             first = before.get(name, 0)
             shifted = np.where(units < 0, -1, units + first)
             found[name] = np.concatenate([found.get(name, shifted[:0]), shifted])

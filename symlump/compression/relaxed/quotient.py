@@ -99,7 +99,7 @@ class Condition:
         The same of the biases.
     size : ndarray, shape (units,)
         Sums of absolute values that R was computed from, the largest of each row.
-    reading : Reading or None
+    reading : MapReading or None
         None for layers with one kernel per unit.
     """
 
@@ -341,7 +341,7 @@ class Quotient:
         -------
         weight : ndarray, shape (units, reduced inputs, offsets)
         bias, size : ndarray, shape (units,)
-        reading : Reading
+        reading : MapReading
         """
         name = layer.inputs[0]
         return self._kept(f"layer {layer.name}", name, lambda: self._fold(layer))

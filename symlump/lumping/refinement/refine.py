@@ -69,7 +69,7 @@ def coarsest(
     PartitionError
         If a denominator is 0 wherever the members of each block are equal (backward).
     FailureError
-        If the exact check still fails after 200 draws, each modulo another prime.
+        If the exact check still fails after 200 draws; after those of words each is modulo another prime.
 
     Notes
     -----
@@ -82,7 +82,7 @@ def coarsest(
     order = work_order(ode, method, initial, most=_MAX_COMPONENTS)
     labels, rounds = initial.labels, 0
     together = len(order) == 1 and order[0][1]
-    # Another modulus each time: it may divide the very coefficients that differ.
+    # After the words another modulus each time: it may divide the very coefficients that differ.
     for modulus in islice(_moduli(ode, prime, generator), _MAX_DRAWS):
         try:
             values = method.fingerprints(ode, modulus, generator)
@@ -112,7 +112,10 @@ def coarsest(
 def _moduli(ode: ODE, prime: int | None, generator: np.random.Generator) -> Iterator[int]:
     """What to compute modulo: of functions only the field's values are known."""
     if prime is None and ode.generators is None:
-        yield from (WORDS, WORDS)  # the first time in haste
+        yield from (
+            WORDS,
+            WORDS,
+        )  # blocks that are split together are split in haste the first time
     yield PRIME if prime is None else prime
     while True:
         yield _another_prime(generator)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import copy
 import json
 import math
-import resource
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
+from symlump.bench.speed.rows import seconds_of_children
 from symlump.errors import FileFormatError
 from symlump.formats import read
 
@@ -237,7 +237,7 @@ def seconds_to_load() -> float:
 
     development.compile_development()
     empty = "From Symlump Require Import Certificate."
-    return _seconds_of_children(lambda: development.coqc(empty))[0]
+    return seconds_of_children(lambda: development.coqc(empty))[0]
 
 
 def measure(case: Case, loading: float) -> CoqRow:
@@ -265,8 +265,8 @@ def measure(case: Case, loading: float) -> CoqRow:
     claim = number_claim(read_claim(data))
     text = script(claim)
     verified.program_path()
-    coqc, (accepted, _) = _seconds_of_children(lambda: development.coqc(text))
-    program, verdict = _seconds_of_children(lambda: verified.ask(claim))
+    coqc, (accepted, _) = seconds_of_children(lambda: development.coqc(text))
+    program, verdict = seconds_of_children(lambda: verified.ask(claim))
     python, seconds = _shortest(certificate.check)
     forged = falsify(data)
     best = any(key in data for key in ("maximality", "evaluations", "closure"))
@@ -366,10 +366,3 @@ def _shortest(run: Callable[[], T]) -> tuple[T, float]:
         result = run()
         times.append(time.process_time() - start)
     return result, min(times)
-
-
-def _seconds_of_children(run: Callable[[], T]) -> tuple[float, T]:
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    result = run()
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, result

@@ -6,13 +6,13 @@ was just read. Seconds of the processor.
 
 from __future__ import annotations
 
-import resource
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from symlump.bench.speed.rows import seconds_of_children
 from symlump.errors import FailureError
 
 
@@ -87,9 +87,9 @@ def _beside_forward(file: str, observable: str, tries: int) -> BesideForward:
 def _command(file: str, method: str, *more: str) -> float:
     """Seconds of the processor that a command takes."""
     arguments = [sys.executable, "-m", "symlump", "lump", file, "--method", method, *more]
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    done = subprocess.run(arguments, capture_output=True, text=True, check=False)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    seconds, done = seconds_of_children(
+        lambda: subprocess.run(arguments, capture_output=True, text=True, check=False)
+    )
     if done.returncode:
         raise FailureError(f"{' '.join(arguments[2:])} failed: {done.stderr.strip()}")
-    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return seconds

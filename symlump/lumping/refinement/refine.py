@@ -112,10 +112,8 @@ def coarsest(
 def _moduli(ode: ODE, prime: int | None, generator: np.random.Generator) -> Iterator[int]:
     """What to compute modulo: of functions only the field's values are known."""
     if prime is None and ode.generators is None:
-        yield from (
-            WORDS,
-            WORDS,
-        )  # blocks that are split together are split in haste the first time
+        # Blocks that are split together are split in haste the first time.
+        yield from (WORDS, WORDS)
     yield PRIME if prime is None else prime
     while True:
         yield _another_prime(generator)

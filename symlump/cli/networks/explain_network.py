@@ -30,13 +30,17 @@ def explain_networks(options: argparse.Namespace) -> Answer:
         explanation = explain_reduction(original, reduced)
     report = {"original": options.file, "reduced": options.x, **explanation.to_dict()}
     lines = [*explanation.lines]
-    if options.box is not None:
+    refused = options.box is not None and bool(explanation.unbounded)
+    if refused:
+        report |= {"bound": None, "refused": explanation.hint}
+        lines.append(explanation.hint)
+    elif options.box is not None:
         report["bound"] = certify(explanation, options.box)
         lines.append(certified_line(report["bound"], "no output of the two differs"))
     elif not explanation.exact:
-        recurrent = isinstance(explanation, RecurrentExplanation)
-        lines.append(explanation.hint if recurrent else _HINT)
-    return Answer(lambda: report, lambda: "\n".join(lines))
+        other = isinstance(explanation, RecurrentExplanation) or explanation.unbounded
+        lines.append(explanation.hint if other else _HINT)
+    return Answer(lambda: report, lambda: "\n".join(lines), code=int(refused))
 
 
 def _read(path: str, options: argparse.Namespace) -> Network | RecurrentNetwork:

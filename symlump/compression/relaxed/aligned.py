@@ -11,6 +11,7 @@ from symlump.errors import MethodError
 from symlump.network.chain import Chain, Layer
 from symlump.network.network import Network
 from symlump.network.nodes import Affine, Concatenate, Node, Select
+from symlump.network.step_nodes import Attention
 from symlump.network.written.grouped import families
 
 #: What two networks may differ in: weights, names, and types of numbers in files.
@@ -156,8 +157,8 @@ def _renamed(original: Network, reduced: Network) -> Network:
     nodes: list[Node] = []
     for one, two in zip(original.nodes, reduced.nodes, strict=True):
         node = replace(two, name=one.name, inputs=tuple(names[name] for name in two.inputs))
-        # What is selected may have become narrower; Quotient looks whether these are the same units.
-        alike = isinstance(one, Select) or _alike(one, node)
+        # What is selected, and heads, may be narrower; Quotient looks whether these are the same units.
+        alike = isinstance(one, Select) or _alike(one, _with_heads_of(one, node))
         if type(one) is not type(two) or node.inputs != one.inputs or not alike:
             raise _differ(
                 f"step {one.name!r} of the original ({_described(one)}) meets {two.name!r} "
@@ -176,6 +177,13 @@ def _renamed(original: Network, reduced: Network) -> Network:
     return network
 
 
+def _with_heads_of(one: Node, two: Node) -> Node:
+    """An attention with the channels of another one's heads, where it has as many heads."""
+    if isinstance(one, Attention) and isinstance(two, Attention) and one.count == two.count:
+        return replace(two, heads=one.heads)
+    return two
+
+
 def _alike(one: Node, two: Node) -> bool:
     """Whether two nodes compute the same, up to their weights."""
     return all(
@@ -188,6 +196,8 @@ def _alike(one: Node, two: Node) -> bool:
 def _equal(a: object, b: object) -> bool:
     if isinstance(a, np.ndarray) or isinstance(b, np.ndarray):
         return np.array_equal(np.asarray(a), np.asarray(b))
+    if isinstance(a, tuple) and isinstance(b, tuple):
+        return len(a) == len(b) and all(map(_equal, a, b))
     return bool(a == b)
 
 

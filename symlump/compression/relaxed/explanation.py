@@ -181,8 +181,22 @@ class ReductionExplanation:
     reduced: Network
     quotient: Quotient
 
-    #: What to ask next.
-    hint = "How far outputs differ: bound((low, high)) certifies it for inputs in that range."
+    @property
+    def hint(self) -> str:
+        """What to ask next, or why nothing can be certified."""
+        if self.unbounded:
+            return (
+                f"How far outputs differ is not certified: bounds do not pass through "
+                f"{self.unbounded}. Compare the two on samples."
+            )
+        return "How far outputs differ: bound((low, high)) certifies it for inputs in that range."
+
+    @cached_property
+    def unbounded(self) -> str:
+        """The first step that certified bounds do not pass through, by name; empty where they pass all."""
+        from symlump.network.bounds.matrices import is_passed
+
+        return next((node.name for node in self.original.nodes if not is_passed(node)), "")
 
     @cached_property
     def layers(self) -> tuple[LayerExplanation, ...]:

@@ -149,8 +149,8 @@ class Quotient:
         for number, units in enumerate(self.ties.axes):
             self._axis[units], self._place[units] = number, np.arange(units.size)
         self._layers = {layer.name: layer for layer in reduced.layers}
-        self._fixed = self._standing()
         self._slots = {number: self._found_slots(number) for number in range(len(self.ties.axes))}
+        self._fixed = self._standing()
         self._refuse_other_parts()
         self._known: dict[
             str, tuple[list[UnitMap], object]
@@ -159,24 +159,35 @@ class Quotient:
     def _standing(self) -> IntArray:
         """For each unit that may not merge the unit of the reduced network at its place, else −1."""
         found = np.full(self.ties.count, -1)
+        belongs = self._belongs
         for node in self.original.nodes:
             own, there = self.ties.units[node.name], self._other.units[node.name]
-            missing = (self._axis[own] < 0) & (found[own] < 0)
+            fixed, others = self._axis[own] < 0, belongs[there] < 0
+            if fixed.all():
+                others = np.ones_like(others)
+            own, there = own[fixed], there[others]
+            missing = found[own] < 0
             if not missing.any():
                 continue
             if own.size != there.size:
                 raise MethodError(
-                    f"{node.name} has {own.size} units in one network and {there.size} in the other, but they "
-                    "cannot merge: they are inputs or outputs, or something mixes them"
+                    f"{node.name} has {fixed.size} units in one network and {others.size} in the other, but "
+                    "they cannot merge: they are inputs or outputs, or something mixes them"
                 )
             found[own[missing]] = there[missing]
         return found
 
+    @cached_property
+    def _belongs(self) -> IntArray:
+        """For each unit of the reduced network its axis, else −1."""
+        found = np.full(self._other.count, -1)
+        for number, slots in self._slots.items():
+            found[slots] = number
+        return found
+
     def _refuse_other_parts(self) -> None:
         """Raise where a value has other units, or has them more or less often, or outputs in another order."""
-        belongs = np.full(self._other.count, -1)
-        for number, slots in self._slots.items():
-            belongs[slots] = number
+        belongs = self._belongs
         for name, own in self.ties.units.items():
             there, axes = self._other.units[name], self._axis[own]
             fixed, others = axes < 0, belongs[there] < 0
@@ -320,8 +331,10 @@ class Quotient:
 
     def rows(self, name: str) -> UnitMap:
         """The map of the units of a value, channel by channel; one that may not merge stands on its own."""
-        units = self.ties.units[name]
+        units, standing = self.ties.units[name], self.reading(name).matrix.tocoo()
         found = UnitMap.own(units.size)
+        found.partner[:] = -1
+        found.partner[standing.coords[0]] = standing.coords[1]
         for number in np.unique(self._axis[units]):
             if number < 0:
                 continue
@@ -329,9 +342,6 @@ class Quotient:
             places = self._place[units[inside]]
             for field in ("kind", "before", "after", "offset"):
                 getattr(found, field)[inside] = getattr(own, field)[places]
-            chosen = own.partner[places]
-            channels = self.columns(name, int(number))[:, 0]
-            found.partner[inside] = np.where(chosen < 0, -1, channels[chosen])
         return found
 
     def fold(self, layer: Affine) -> tuple[FloatArray, FloatArray, FloatArray, MapReading]:

@@ -49,10 +49,13 @@ class RecurrentExplanation(ReductionExplanation):
 
     cells: tuple[RecurrentNetwork, RecurrentNetwork]
 
-    hint = (
-        "How far outputs differ: in Python explain_reduction(…).bound_steps(steps, (low, high)) "
-        "certifies it for some steps."
-    )
+    @property
+    def hint(self) -> str:
+        """What to ask next."""
+        return (
+            "How far outputs differ: in Python explain_reduction(…).bound_steps(steps, (low, high)) "
+            "certifies it for some steps."
+        )
 
     @classmethod
     def of(cls, original: RecurrentNetwork, reduced: RecurrentNetwork) -> RecurrentExplanation:

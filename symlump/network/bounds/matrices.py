@@ -12,7 +12,21 @@ import numpy.typing as npt
 from symlump.enclosures.affine import AffineMap
 from symlump.errors import FailureError, NetworkError
 from symlump.network.evaluate import evaluate
-from symlump.network.nodes import Affine, Node, Pool, Shape
+from symlump.network.nodes import (
+    Affine,
+    Apply,
+    Combine,
+    Concatenate,
+    Flatten,
+    GroupSum,
+    Input,
+    Node,
+    Pool,
+    Select,
+    Shape,
+    Squeeze,
+    Unsqueeze,
+)
 from symlump.network.step_nodes import Operation, Reorder
 from symlump.ode.exact import FloatArray, IntArray
 
@@ -21,6 +35,11 @@ MOST_ENTRIES = 1 << 24
 
 #: Operations that only put entries elsewhere, beside constants.
 _MOVING = ("dilate", "pad", "spread", "take")
+
+#: Kinds of steps that bounds pass through, beside some operations and orders.
+_PASSED = (
+    Input, Affine, Apply, Flatten, Squeeze, Unsqueeze, Concatenate, Combine, Select, GroupSum, Pool,
+)  # fmt: skip
 
 
 def ensure_small(size: int) -> None:
@@ -136,9 +155,7 @@ def joined_entries(node: Node, shapes: Sequence[Shape]) -> IntArray | None:
 
     None for other steps, and where constants are joined, too.
     """
-    if not (
-        isinstance(node, Operation) and node.kind == "join" and min(node.options["order"]) >= 0
-    ):
+    if not (isinstance(node, Operation) and _joins_values(node)):
         return None
     ends = np.cumsum([0, *map(prod, shapes)])
     places = [
@@ -176,6 +193,28 @@ def write_out(node: Node, before: Shape, after: Shape) -> AffineMap:
             radius = matrix(replace(node, weight=node.doubt.weight), before)
             doubt = np.repeat(node.doubt.bias, positions)
     return AffineMap(weight, bias, radius, doubt)
+
+
+def is_passed(node: Node) -> bool:
+    """Whether bounds pass through a step.
+
+    Examples
+    --------
+    >>> from symlump.network.step_nodes import Softmax
+    >>> is_passed(Affine("fc", ("x",), np.eye(2))), is_passed(Softmax("top", ("fc",)))
+    (True, False)
+    """
+    return (
+        isinstance(node, _PASSED)
+        or is_moving(node)
+        or is_sum(node)
+        or extreme_of(node) is not None
+        or (isinstance(node, Operation) and _joins_values(node))
+    )
+
+
+def _joins_values(node: Operation) -> bool:
+    return node.kind == "join" and min(node.options["order"]) >= 0
 
 
 def refusal(node: Node) -> NetworkError:

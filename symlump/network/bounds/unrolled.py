@@ -27,8 +27,7 @@ from symlump.network.bounds.matrices import (
     ensure_small,
     entries,
     extreme_of,
-    is_moving,
-    is_sum,
+    is_passed,
     joined_entries,
     members,
     refusal,
@@ -44,7 +43,6 @@ from symlump.network.nodes import (
     Concatenate,
     Doubt,
     Flatten,
-    GroupSum,
     Input,
     Node,
     Pool,
@@ -210,6 +208,8 @@ class _Unroller:
         return self._whole(len(self._atoms) - 1)
 
     def _value(self, node: Node, given: list[_Value], shapes: list[Shape]) -> _Value:
+        if not is_passed(node):
+            raise refusal(node)
         shape = self._network.shapes[node.name]
         match node:
             case Input(size=size):
@@ -234,9 +234,7 @@ class _Unroller:
                 return self._joined(given).taken(joined)
             case Affine() if node.is_scale:
                 return given[0].scaled(*_per_entry(node, shape))
-            case _ if isinstance(node, Affine | GroupSum | Pool) or is_moving(node) or is_sum(node):
-                return given[0].mapped(write_out(node, shapes[0], shape))
-        raise refusal(node)
+        return given[0].mapped(write_out(node, shapes[0], shape))
 
     @staticmethod
     def _spread(given: list[_Value], shapes: list[Shape], shape: Shape) -> list[_Value]:

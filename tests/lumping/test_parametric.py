@@ -15,7 +15,12 @@ from symlump.cli.main import main
 from symlump.errors import MethodError, VariableError
 from symlump.formats import Model
 from symlump.lumping.linear.parametric import _read_forms
-from symlump.lumping.linear.splitting.polynomial_matrices import PolynomialMatrices, derive
+from symlump.lumping.linear.splitting.polynomial_matrices import (
+    PolynomialMatrices,
+    close_rows,
+    derive,
+    is_most,
+)
 
 K = sympy.Symbol("k")
 RATIONAL = st.fractions(-3, 3, max_denominator=4)
@@ -152,9 +157,25 @@ def test_columns_that_depend_on_each_other_at_a_root():
     """The minor of the first columns, 2 − k², vanishes at √2; there are two rows all the same."""
     ode = sl.ODE.from_text("x' = -x; y' = -y; z' = -z")
     matrices = PolynomialMatrices(ode, "k", _read_forms(ode, "k", ["x + k*y", "k*x + 2*y + z"]))
-    at = derive(matrices, [1, 0, -2], Random(0))
-    assert len(at.words) == 2 and 2 in at.pivots
-    assert len(derive(matrices, None, Random(0)).words) == 2
+    at = close_rows(matrices, [1, 0, -2]).rows
+    assert len(at) == 2 and 2 in at
+    generic = derive(matrices)
+    assert len(generic.basis) == 2 and [1, 0, -2] in generic.factors
+    assert is_most(matrices, [1, 0, -2], 2, seed=0)  # as there are two rows all the same
+
+
+def test_more_paths_than_a_minor_could_be_expanded_for():
+    """s → a_i → y with rates k for every other path: fewer rows where k is one of the others, or 0."""
+    rates = ["k" if i % 2 else str(i + 2) for i in range(24)]
+    text = "; ".join(["s' = -s", *(f"a{i}' = s - {r}*a{i}" for i, r in enumerate(rates))])
+    text += "; y' = " + " + ".join(f"{r}*a{i}" for i, r in enumerate(rates))
+    family = sl.lump_family(sl.ODE.from_text(text, parameters=["k"]), "k", ["y"])
+    assert family.dimension == 2 + 12 + 1
+    values = [special.value for special in family.special]
+    assert set(values) >= {0, *range(2, 26, 2)} and all(v is not None for v in values)
+    for special in family.special:
+        assert special.dimension == len(special.lumping) < 15 and special.lumping.exact
+    generic(family)
 
 
 def test_only_in_the_observable_and_all_of_it_zero():

@@ -1,10 +1,11 @@
 """The smallest linear lumpings of a family: for almost all values of a parameter, and for each of the others.
 
-The parameter t stands in the system, in the observables, or in both. What the observables lead to is a
-matrix W(t) of polynomials with d independent rows. That r·J_k lies in its row space over Q(t), for its rows r
-and all k, is verified by multiplying out, so no value needs more than d rows. A value at which fewer will do is
-a root of every minor of d columns, hence of the greatest common divisor of any few. This has finitely many
-irreducible factors f over Q, and for each of them the space is computed anew over Q[t]/f, and verified there.
+The parameter t stands in the system, in the observables, or in both. Over Q(t) what the observables lead
+to has a basis of d rows of coprime polynomials. Each is a combination of what was derived before, divided by
+a content; that r·J_k lies in their span, for all of them and all k, is computed over Q(t). So no value needs
+more than d rows, and fewer will do only where a content or a pivot of the echelon form is zero. These have
+finitely many irreducible factors f over Q. For each the space is computed anew, modulo a prime first: where
+there are d rows there, the roots of f need them, too.
 
 References
 ----------
@@ -17,7 +18,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 from html import escape
-from random import Random
 from typing import TYPE_CHECKING, Any
 
 from symlump.errors import MethodError
@@ -31,12 +31,13 @@ from symlump.lumping.linear.constrained import (
 )
 from symlump.lumping.linear.linear_lumping import LinearLumping
 from symlump.lumping.linear.smallest import Form
-from symlump.lumping.linear.splitting.charpoly import MOST_SHOWN, factors, polynomial_text
+from symlump.lumping.linear.splitting.charpoly import MOST_SHOWN, polynomial_text
 from symlump.lumping.linear.splitting.polynomial_matrices import (
     ParametricForm,
     PolynomialMatrices,
-    common_minor,
+    close_rows,
     derive,
+    is_most,
 )
 from symlump.lumping.lump import lump
 from symlump.memory import memory_errors
@@ -155,7 +156,10 @@ class LumpingFamily:
             exact = Fraction(value)
         except (TypeError, ValueError, OverflowError, ZeroDivisionError):
             raise MethodError(f"{self.parameter} = {value!r} is no rational number") from None
-        return _lump_at(self.ode, self.parameter, self.observables, exact)
+        lumping = _lump_at(self.ode, self.parameter, self.observables, exact)
+        if lumping is None:
+            raise MethodError(f"all observables are zero at {self.parameter} = {exact}")
+        return lumping
 
     def headline(self) -> str:
         """One line.
@@ -217,7 +221,7 @@ def lump_family(ode: ODE, parameter: str, observables: Any, seed: int = 0) -> Lu
         As in :class:`symlump.lumping.linear.constrained.Constrained`; in text and in sympy expressions
         coefficients may be polynomials in the parameter, as in ``"x + k*y"``.
     seed : int
-        Seed of the random minors. The result does not depend on it.
+        Seed of computations modulo primes. The result does not depend on it.
 
     Returns
     -------
@@ -269,17 +273,19 @@ def lump_family(ode: ODE, parameter: str, observables: Any, seed: int = 0) -> Lu
             f"neither the system nor an observable depends on {parameter}: its one smallest lumping is that of "
             "lump(ode, Constrained(observables)), or symlump lump --method constrained"
         )
-    random = Random(seed)
-    generic = derive(matrices, None, random)
-    special = []
-    for f, _ in factors(common_minor(matrices, generic, random)):
-        dimension = len(derive(matrices, f, random).words)
-        if dimension == len(generic.words):
+    generic = derive(matrices)
+    special, most = [], len(generic.basis)
+    for f in generic.factors:
+        if is_most(matrices, f, most, seed):
             continue
         lumping = None
-        if len(f) == 2 and dimension:
+        if len(f) == 2:
             lumping = _lump_at(ode, parameter, forms, Fraction(-f[1], f[0]))
-        special.append(SpecialValue(tuple(f), dimension, lumping))
+            dimension = 0 if lumping is None else len(lumping)
+        else:
+            dimension = len(close_rows(matrices, f).rows)
+        if dimension < most:
+            special.append(SpecialValue(tuple(f), dimension, lumping))
     special.sort(key=lambda s: (s.value is None, s.value or 0, s.polynomial))
     return LumpingFamily(ode, parameter, forms, matrices.named(generic.basis), tuple(special))
 
@@ -333,8 +339,8 @@ def _whole_text(form: ParametricForm, parameter: str) -> str:
 
 def _lump_at(
     ode: ODE, parameter: str, forms: dict[str, ParametricForm], value: Fraction
-) -> LinearLumping:
-    """The smallest lumping at a value."""
+) -> LinearLumping | None:
+    """The smallest lumping at a value; None where all observables are zero."""
     there: list[Form] = []
     for form in forms.values():
         numbers = {
@@ -344,7 +350,7 @@ def _lump_at(
         there.append({name: number for name, number in numbers.items() if number})
     there = [form for form in there if form]
     if not there:
-        raise MethodError(f"all observables are zero at {parameter} = {value}")
+        return None
     if parameter in ode.index:
         ode = substitute(ode, {parameter: value})
     return lump(ode, Constrained(there))

@@ -5,23 +5,20 @@ Their entries are polynomials in the parameter t, looked at over Q(t), or over Q
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import reduce
 from itertools import islice
 from math import gcd, lcm
-from random import Random
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from symlump.errors import FailureError, InputError
+from symlump.errors import InputError
 from symlump.lumping.linear.spaces.closure import Closure, close
 from symlump.lumping.linear.spaces.echelon import primes
 from symlump.lumping.linear.spaces.exact_matrix import ExactMatrix
 from symlump.lumping.linear.spaces.family import MatrixFamily
-from symlump.lumping.linear.splitting.charpoly import roots_modulo
+from symlump.lumping.linear.splitting.charpoly import factors, roots_modulo
 from symlump.ode.exact import ExactArray
 from symlump.ode.functions.algebra import derivative
 from symlump.ode.polynomial import PolynomialODE
@@ -33,8 +30,10 @@ if TYPE_CHECKING:
 Row = dict[int, Any]
 #: A linear form whose coefficients are polynomials in the parameter: by variable and power.
 ParametricForm = dict[str, dict[int, Fraction]]
-#: Minors of random combinations of rows and columns, beside the first one; and primes.
-_MINORS, _MOST_PRIMES = 2, 500
+#: Primes modulo which a root of a polynomial is looked for.
+_TRIES = 8
+#: Rows of lower degree are not looked through for what all their entries share.
+_LOW = 8
 
 
 class PolynomialMatrices:
@@ -96,7 +95,7 @@ class PolynomialMatrices:
         nonzero = {k: {j: v for j, v in image.items() if v} for k, image in found.items()}
         return {k: image for k, image in nonzero.items() if image}
 
-    def close(self, value: int, prime: int) -> Closure:
+    def close(self, value: int, prime: int, seed: int = 0) -> Closure:
         """The closure of the observables at a value modulo a prime.
 
         Raises
@@ -118,35 +117,7 @@ class PolynomialMatrices:
         )
         starts = [{j: number(v) for j, v in row.items()} for row in self.start]
         rows = ExactMatrix.from_rows([{j: v for j, v in row.items() if v} for row in starts], size)
-        return close(family.modulo(prime), rows.residues(prime), np.random.default_rng(value))
-
-    def derived(self, closure: Closure) -> list[Row]:
-        """What was derived at a value, with the parameter."""
-        rows = [self.start[i] for i in closure.kept.tolist()]
-        seen: dict[int, dict[int, Row]] = {}
-        for parent, k in zip(closure.parents.tolist(), closure.generators.tolist(), strict=True):
-            if parent not in seen:
-                seen[parent] = self.images(rows[parent])
-            rows.append(seen[parent][k])
-        return rows
-
-    def remainder(self, f: list[int] | None) -> Callable[[Row], Row]:
-        """Rows modulo f, without zeros."""
-        modulus = None if f is None else self.ring.from_list([self.ring.domain(c) for c in f])
-
-        def reduced(row: Row) -> Row:
-            found = row if modulus is None else {j: v.rem(modulus) for j, v in row.items()}
-            return {j: v for j, v in found.items() if v}
-
-        return reduced
-
-    def matrix(self, rows: list[Row]) -> Any:
-        """Rows as a matrix of sympy."""
-        from sympy.polys.matrices import DomainMatrix
-
-        zero, width = self.ring.zero, len(self.names)
-        dense = [[row.get(j, zero) for j in range(width)] for row in rows]
-        return DomainMatrix(dense, (len(rows), width), self.ring.to_domain())
+        return close(family.modulo(prime), rows.residues(prime), np.random.default_rng(seed))
 
     def named(self, rows: list[Row]) -> tuple[dict[str, sympy.Expr], ...]:
         """Rows by names of variables."""
@@ -158,94 +129,148 @@ class PolynomialMatrices:
 
 @dataclass(frozen=True)
 class Derived:
-    """A smallest invariant space over Q(t), or over Q[t]/f, in two bases.
+    """A smallest invariant space over Q(t).
 
     Parameters
     ----------
-    words : list of dict
-        Rows that the observables lead to, in Q[t].
-    images : list of dict
-        What these lead to; combinations of them.
     basis : list of dict
         The echelon form, primitive.
-    pivots : tuple of int
+    factors : list of list of int
+        Irreducible polynomials, from the highest power down. The space has this dimension at every
+        value that is a root of none of them.
     """
 
-    words: list[Row]
-    images: list[Row]
     basis: list[Row]
-    pivots: tuple[int, ...]
+    factors: list[list[int]]
 
 
-def derive(matrices: PolynomialMatrices, f: list[int] | None, random: Random) -> Derived:
-    """The smallest invariant space that contains the observables, for t unknown or a root of f.
+class PolynomialRows:
+    """Independent rows over Q(t) or over Q[t]/f: the first entry of each, its pivot, is in a column of its own.
 
-    What was derived modulo a prime is independent there, hence over the field; and that nothing else is needed
-    is verified in the field. So the size is proved.
+    They are polynomials in either case; modulo f, entries that f divides are left out.
 
-    Raises
-    ------
-    FailureError
-        If none of some primes will do.
+    Parameters
+    ----------
+    modulus : polynomial or None
+        f, irreducible.
     """
-    for prime in islice(primes(), _MOST_PRIMES):
-        value = random.randrange(prime)
-        if f is not None:
-            if not f[0] % prime:
+
+    def __init__(self, modulus: Any = None) -> None:
+        self.modulus = modulus
+        #: By their pivots.
+        self.rows: dict[int, Row] = {}
+        #: What rows were divided by.
+        self.contents: list[Any] = []
+
+    def reduce(self, row: Row, above: int = -1) -> Row:
+        """A multiple of a row modulo those whose pivots are greater than ``above``."""
+        row, high = self._reduced(row), _LOW
+        for pivot in sorted(self.rows):
+            factor = row.get(pivot)
+            if not factor or pivot <= above:
                 continue
-            monic = [c * pow(f[0], -1, prime) % prime for c in f]
-            roots = roots_modulo(monic, prime)
-            if not roots:
-                continue
-            value = roots[0]
+            other = self.rows[pivot]
+            lead = other[pivot]
+            shared = factor.gcd(lead)
+            factor, lead = factor.exquo(shared), lead.exquo(shared)
+            left = {j: lead * value for j, value in row.items()}
+            for j, value in other.items():
+                left[j] = left[j] - factor * value if j in left else -factor * value
+            row = self._reduced(left)
+            if max((value.degree() for value in row.values()), default=0) > high:
+                row = self._without_content(row)
+                high = max(high, 2 * max(value.degree() for value in row.values()))
+        return row
+
+    def add(self, row: Row) -> Row | None:
+        """Add what is left of a row, and return it; None if nothing is."""
+        row = self.reduce(row)
+        if not row:
+            return None
+        row = _primitive(self._without_content(row))
+        self.rows[min(row)] = row
+        return row
+
+    def _without_content(self, row: Row) -> Row:
+        shared = _shared(row)
+        if shared is None or shared.degree() < 1:
+            return row
+        self.contents.append(shared)
+        return {j: value.exquo(shared) for j, value in row.items()}
+
+    def _reduced(self, row: Row) -> Row:
+        f = self.modulus
+        return {j: v for j, v in row.items() if v and (f is None or v.degree() < 1 or v.rem(f))}
+
+    def echelon(self) -> list[Row]:
+        """The rows, then with zeros above the pivots, too."""
+        for pivot in sorted(
+            self.rows, reverse=True
+        ):  # those below have zeros above their pivots by then
+            self.rows[pivot] = _primitive(self.reduce(self.rows[pivot], pivot))
+        return [self.rows[pivot] for pivot in sorted(self.rows)]
+
+
+def close_rows(matrices: PolynomialMatrices, f: list[int] | None = None) -> PolynomialRows:
+    """The smallest invariant space that contains the observables, for t unknown or a root of an irreducible f.
+
+    All of it is arithmetic in the field: what is added was derived, and all images of it are combinations.
+    """
+    ring = matrices.ring
+    space = PolynomialRows(None if f is None else ring.from_list([ring.domain(c) for c in f]))
+    waiting = list(matrices.start)
+    while waiting and len(space.rows) < len(matrices.names):
+        added = [row for row in map(space.add, waiting) if row is not None]
+        waiting = [image for row in added for image in matrices.images(row).values()]
+    return space
+
+
+def derive(matrices: PolynomialMatrices) -> Derived:
+    """The smallest invariant space over Q(t), and polynomials one of which vanishes wherever it is smaller.
+
+    *Why:* each row is a combination of rows that were derived before, divided by a content. Where no content is
+    zero it is therefore derived there, too; and where no pivot is zero the rows are independent.
+    """
+    space = close_rows(matrices)
+    pivots = [row[pivot] for pivot, row in space.rows.items() if row[pivot].degree() > 0]
+    found = set()
+    for candidate in {*space.contents, *pivots}:
+        shared = lcm(*(int(c.denominator) for c in candidate.coeffs()))
+        found |= {tuple(f) for f, _ in factors([int(c * shared) for c in candidate.to_dense()])}
+    return Derived(space.echelon(), [list(f) for f in sorted(found)])
+
+
+def is_most(matrices: PolynomialMatrices, f: list[int], most: int, seed: int) -> bool:
+    """True if the space is shown not to be smaller where t is a root of an irreducible polynomial.
+
+    At a root modulo a prime it is never larger, so where it is as large as for t unknown, this is a proof.
+    """
+    for prime in islice(primes(), _TRIES):
+        if not f[0] % prime:
+            continue
+        roots = roots_modulo([c * pow(f[0], -1, prime) % prime for c in f], prime)
         try:
-            closure = matrices.close(value, prime)
+            if roots:
+                return len(matrices.close(roots[0], prime, seed).space) == most
         except InputError:  # the prime divides a denominator
             continue
-        reduced = matrices.remainder(f)
-        words = [reduced(row) for row in matrices.derived(closure)]
-        images = [image for row in words for image in matrices.images(row).values()]
-        if not words:
-            if not any(reduced(row) for row in matrices.start):
-                return Derived([], [], [], ())
-            continue
-        # Columns that are independent modulo the prime come first: their minor is not 0 in the field.
-        first = [] if f is None else closure.space.columns().tolist()
-        order = [*first, *(j for j in range(len(matrices.names)) if j not in first)]
-        whole = matrices.matrix(words).extract(list(range(len(words))), order)
-        echelon, denominator, places = whole.rref_den()
-        lines = [dict(zip(order, line, strict=True)) for line in echelon.to_list()[: len(places)]]
-        pivots = tuple(order[place] for place in places)
-        others = [reduced(row) for row in [*images, *matrices.start]]
-        left = (_left(matrices, lines, denominator, pivots, row) for row in others)
-        full = len(lines) == len(words) and reduced({0: denominator})
-        if full and not any(reduced(row) for row in left):
-            return Derived(words, images, [_primitive(line) for line in lines], pivots)
-    raise FailureError(f"the smallest linear lumpings were not found modulo {_MOST_PRIMES} primes")
+    return False
 
 
-def _left(
-    matrices: PolynomialMatrices,
-    lines: list[Row],
-    denominator: Any,
-    pivots: tuple[int, ...],
-    row: Row,
-) -> Row:
-    """What is left of a row modulo lines that are the denominator times the identity on pivots, times it."""
-    left = {j: denominator * value for j, value in row.items()}
-    for line, pivot in zip(lines, pivots, strict=True):
-        if factor := row.get(pivot):
-            for j, value in line.items():
-                if value:
-                    left[j] = left.get(j, matrices.ring.zero) - factor * value
-    return left
+def _shared(row: Row) -> Any:
+    """The greatest common divisor of all entries; None of no entries."""
+    found = None
+    for value in row.values():
+        found = value if found is None else found.gcd(value)
+        if found.degree() < 1:
+            break
+    return found
 
 
 def _primitive(line: Row) -> Row:
     """The row of coprime polynomials with integers that spans the same line over Q(t)."""
-    row = {j: value for j, value in line.items() if value}
-    shared = reduce(lambda a, b: a.gcd(b), row.values())
-    row = {j: value.exquo(shared) for j, value in row.items()}
+    shared = _shared(line)
+    row = {j: line[j].exquo(shared) for j in sorted(line)}
     numbers = [c for value in row.values() for c in value.coeffs()]
     scale = Fraction(
         lcm(*(int(c.denominator) for c in numbers)), gcd(*(int(c.numerator) for c in numbers))
@@ -255,27 +280,3 @@ def _primitive(line: Row) -> Row:
     return {
         j: value * value.ring.domain(scale.numerator, scale.denominator) for j, value in row.items()
     }
-
-
-def common_minor(matrices: PolynomialMatrices, space: Derived, random: Random) -> list[int]:
-    """The greatest common divisor of a few minors of what was derived, from the highest power down."""
-    whole = matrices.matrix(space.words)
-    size, width = whole.shape
-    found = whole.extract(list(range(size)), list(space.pivots)).det()
-    everything = matrices.matrix([*space.words, *space.images])
-    for _ in range(_MINORS):
-        if found.degree() < 1:
-            break
-        left = _draw(random, size, everything.shape[0], matrices)
-        right = _draw(random, width, size, matrices)
-        found = found.gcd((left * everything * right).det())
-    shared = lcm(*(int(c.denominator) for c in found.coeffs()))
-    return [int(c * shared) for c in found.to_dense()]
-
-
-def _draw(random: Random, rows: int, columns: int, matrices: PolynomialMatrices) -> Any:
-    from sympy.polys.matrices import DomainMatrix
-
-    one = matrices.ring.one
-    dense = [[one * random.randrange(-9, 10) for _ in range(columns)] for _ in range(rows)]
-    return DomainMatrix(dense, (rows, columns), matrices.ring.to_domain())

@@ -13,8 +13,11 @@ import symlump as sl
 from symlump.errors import MethodError
 from symlump.formats import Model
 from symlump.lumping.linear import hierarchy as hierarchy_module
-from symlump.lumping.linear.spaces import invariant
+from symlump.lumping.linear.spaces import invariant, orthogonal
+from symlump.lumping.linear.spaces.exact_matrix import ExactMatrix
 from symlump.lumping.linear.spaces.family import MatrixFamily
+from symlump.lumping.linear.spaces.harmonic import equal_rows
+from symlump.lumping.linear.spaces.invariant import left_kernel
 from symlump.lumping.linear.splitting import meataxe
 from symlump.lumping.linear.splitting.charpoly import (
     charpoly,
@@ -265,6 +268,62 @@ def test_first_integrals_of_a_network(case):
     assert all(value.denominator == 1 for value in found.rows.values)
     state = np.linspace(0.1, 1, len(ode))
     assert np.allclose(found.aggregate(ode.rhs(state)), 0, atol=1e-9)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 10**6), st.sampled_from([2, 200]))
+def test_kernels_of_means_and_of_other_equations(seed, few):
+    """Means of others are merged, and sparse rows thinned; sympy's rank says how many dimensions are left."""
+    random = np.random.default_rng(seed)
+    height, width = random.integers(1, 13, 2)
+    table = np.zeros((height, width), dtype=np.int64)
+    for k in range(width):
+        chosen = random.permutation(height)[: random.integers(1, 5)]
+        table[chosen, k] = random.integers(-3, 4, chosen.size)
+        if random.random() < 0.6:
+            table[chosen, k] = random.choice([-1, 1]) * random.integers(1, 4, chosen.size)
+            table[chosen[0], k] -= table[chosen, k].sum()
+    rows = [{k: int(v) for k, v in enumerate(row) if v} for row in table]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(orthogonal, "_FEW", few)
+        kernel = left_kernel(ExactMatrix.from_rows(rows, int(width)))
+    dense = [[row.get(i, Fraction(0)) for i in range(height)] for row in kernel.rows()]
+    assert len(dense) == height - sympy.Matrix(table.tolist()).rank()
+    assert not np.any(np.array(dense, dtype=object).reshape(-1, height).dot(table))
+    assert sympy.Matrix(dense).rank() == len(dense) if dense else True
+    same = equal_rows(ExactMatrix.from_rows(rows, int(width)))
+    for row in dense:
+        assert all(v == row[np.flatnonzero(same == k)[0]] for k, v in zip(same, row, strict=True))
+
+
+def test_first_integrals_of_large_chains_and_networks():
+    """One for each closed class of a chain, and two for each enzyme of a ring of them."""
+    random, classes, size = np.random.default_rng(0), 3, 700
+    reactions = []
+    for s in range(classes * size):
+        for t in random.integers(0, size, 4).tolist():
+            target = s // size * size + t
+            reactions.append(({f"s{s}": 1}, {f"s{target}": 1}, int(random.integers(1, 9))))
+        reactions.append(({f"s{s}": 1}, {f"s{s // size * size + (s + 1) % size}": 1}, 1))
+    found = sl.conserved(sl.PolynomialODE.from_reactions(reactions))
+    sums = [{f"s{s}" for s in range(k * size, (k + 1) * size)} for k in range(classes)]
+    assert [set(row) for row in found.combinations.values()] == sums and found.exact
+    assert {v for row in found.combinations.values() for v in row.values()} == {1}
+
+    reactions, count = [], 300
+    for i in range(count):
+        j = (i + 1) % count
+        reactions += [
+            ({f"P{i}": 1, f"S{j}": 1}, {f"C{j}": 1}, 2),
+            ({f"C{j}": 1}, {f"P{i}": 1, f"P{j}": 1}, 3),
+            ({f"F{j}": 1, f"P{j}": 1}, {f"D{j}": 1}, 5),
+            ({f"D{j}": 1}, {f"F{j}": 1, f"S{j}": 1}, 7),
+        ]
+    found = sl.conserved(sl.PolynomialODE.from_reactions(reactions))
+    expected = [{f"F{i}", f"D{i}"} for i in range(count)]
+    # All of a substrate: free, bound to its enzyme, bound as the enzyme of the next, bound to its phosphatase.
+    expected += [{f"S{i}", f"P{i}", f"C{i}", f"C{(i + 1) % count}", f"D{i}"} for i in range(count)]
+    assert sorted(map(sorted, found.combinations.values())) == sorted(map(sorted, expected))
 
 
 def test_first_integrals_do_not_depend_on_the_prime(monkeypatch):

@@ -25,9 +25,11 @@ from symlump.lumping.linear.spaces.closure import Closure, close, is_closed, rep
 from symlump.lumping.linear.spaces.echelon import fold, primes, product
 from symlump.lumping.linear.spaces.exact_matrix import ExactMatrix
 from symlump.lumping.linear.spaces.family import MatrixFamily
+from symlump.lumping.linear.spaces.harmonic import equal_rows
+from symlump.lumping.linear.spaces.orthogonal import orthogonal, sparsest
 from symlump.lumping.linear.spaces.residues import centre
 from symlump.lumping.linear.spaces.residues import primes as large_primes
-from symlump.lumping.linear.spaces.rowspace import RowSpace, orthogonal
+from symlump.lumping.linear.spaces.rowspace import RowSpace
 from symlump.ode.exact import AnyArray, ExactArray, IntArray
 
 #: Entries that do not fit so many primes are given up.
@@ -139,12 +141,23 @@ def smallest_invariant(family: MatrixFamily, rows: ExactMatrix, seed: int = 0) -
 def left_kernel(matrix: ExactMatrix) -> ExactMatrix:
     """A basis of all rows L with L·matrix = 0, the identity on some columns.
 
+    Unknowns that must be equal are one; the pivot of several is the last of them, or the first.
+
     Raises
     ------
     FailureError
         If its entries do not fit two thousand primes.
     """
-    columns = matrix.transpose()
+    labels, size = equal_rows(matrix), matrix.shape[0]
+    count = int(labels.max(initial=-1)) + 1
+    merged = matrix
+    if count < size:
+        merged = ExactMatrix.from_entries(
+            labels[matrix.owners], matrix.columns, matrix.values, (count, matrix.width)
+        )
+    columns, first, last = merged.transpose(), np.full(count, size), np.zeros(count, dtype=np.int64)
+    np.minimum.at(first, labels, np.arange(size))
+    np.maximum.at(last, labels, np.arange(size))
 
     def modulo(prime: int) -> sparse.csr_array | None:
         try:
@@ -152,22 +165,42 @@ def left_kernel(matrix: ExactMatrix) -> ExactMatrix:
         except InputError:  # the prime divides a denominator
             return None
 
-    found = lifted_kernel(modulo, lambda basis: not len((basis @ matrix).values))
+    found = lifted_kernel(
+        modulo,
+        lambda basis: not len((basis @ merged).values),
+        orders=(np.argsort(last), np.argsort(-first)),
+        sizes=np.bincount(labels, minlength=count),
+    )
     if found is None:
         raise FailureError(f"the kernel of a matrix was not found modulo {MOST_PRIMES} primes")
-    return found[0]
+    basis, _ = found
+    if count == size:
+        return basis
+    members = ExactMatrix.from_entries(
+        labels, np.arange(size), ExactArray.from_array(np.ones(size, dtype=np.int64)), (count, size)
+    )
+    return basis @ members
 
 
 def lifted_kernel(
     rows_modulo: Callable[[int], sparse.csr_array | None],
     verified: Callable[[ExactMatrix], bool],
     most_primes: int = MOST_PRIMES,
+    orders: tuple[IntArray, IntArray] | None = None,
+    sizes: IntArray | None = None,
 ) -> tuple[ExactMatrix, IntArray] | None:
     """All vectors that are orthogonal to rows that are known modulo primes, and their pivots.
 
     Which columns these are decides how sparse the basis is: they are sought from the first on and from the
     last on, and the sparser basis is taken. A kernel modulo a prime is never smaller than that over Q, so a
     verified lift of all of it is complete. None where that many primes do not do.
+
+    Parameters
+    ----------
+    orders : pair of arrays, optional
+        Of the columns, in place of these two.
+    sizes : array, optional
+        How many entries one in each column stands for.
     """
     spaces: list[RowSpace] = []
     order = np.empty(0, dtype=np.int64)
@@ -185,8 +218,8 @@ def lifted_kernel(
                 continue
         if not spaces:
             columns = np.arange(rows.shape[1], dtype=np.int64)
-            both = [orthogonal(rows, prime, c) for c in (columns, columns[::-1].copy())]
-            spaces = [min(both, key=lambda space: space.basis.nnz)]
+            many = np.ones_like(columns) if sizes is None else sizes
+            spaces = [sparsest(rows, prime, orders or (columns, columns[::-1].copy()), many)]
             pivots = spaces[0].pivots
             order = np.concatenate([np.setdiff1d(columns, pivots), pivots])
         basis = lift([(space.prime, space.basis) for space in spaces])

@@ -40,6 +40,19 @@ def centre(values: IntArray, prime: int) -> IntArray:
     return values
 
 
+def inverses(values: IntArray, prime: int) -> IntArray:
+    """1/x of residues that are not 0.
+
+    Examples
+    --------
+    >>> inverses(np.array([1, 2, -3]), 7).tolist()
+    [1, -3, 2]
+    """
+    different, place = np.unique(values, return_inverse=True)
+    found = np.array([pow(v, -1, prime) for v in different.tolist()], dtype=np.int64)
+    return centre(found, prime)[place.ravel()]
+
+
 def clean(matrix: sparse.sparray, prime: int) -> sparse.csr_array:
     """The same matrix reduced modulo the prime, in compressed rows without stored zeros."""
     result = matrix.tocsr()

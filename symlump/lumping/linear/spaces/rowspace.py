@@ -95,28 +95,3 @@ class RowSpace:
         order = np.argsort(self.pivots)
         self.basis, self.pivots = self.basis[order], self.pivots[order]
         self.basis.sort_indices()
-
-
-def orthogonal(rows: sparse.csr_array, prime: int, order: IntArray | None = None) -> RowSpace:
-    """All vectors that are orthogonal to every given row; the order of columns decides its pivots.
-
-    Examples
-    --------
-    >>> orthogonal(sparse.csr_array(np.array([[1, 2, 3]])), 7).basis.toarray().tolist()
-    [[-2, 1, 0], [-3, 0, 1]]
-    """
-    width = rows.shape[1]
-    order = np.arange(width, dtype=np.int64) if order is None else order
-    space = RowSpace(width, prime)
-    space.extend(rows[np.argsort(np.diff(rows.indptr), kind="stable")][:, order])
-    space.sort()
-    free = np.setdiff1d(np.arange(width), space.pivots)
-    rest = (-space.basis[:, free]).T.tocoo()
-    values = np.concatenate([np.ones(free.size, dtype=np.int64), rest.data])
-    owners = np.concatenate([np.arange(free.size), rest.coords[0]])
-    columns = order[np.concatenate([free, space.pivots[rest.coords[1]]])]
-    result = RowSpace(width, prime)
-    result.basis = sparse.csr_array((values, (owners, columns)), shape=(free.size, width))
-    result.pivots = order[free]
-    result.sort()
-    return result

@@ -37,8 +37,8 @@ from symlump.lumping.linear.spaces.invariant import (
     lifted_kernel,
     smallest_invariant,
 )
+from symlump.lumping.linear.spaces.orthogonal import orthogonal
 from symlump.lumping.linear.spaces.residues import apply, centre
-from symlump.lumping.linear.spaces.rowspace import orthogonal
 from symlump.lumping.linear.splitting.charpoly import (
     charpoly,
     charpoly_modulo,

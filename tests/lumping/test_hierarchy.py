@@ -225,6 +225,23 @@ def test_characteristic_polynomials(seed, size):
 # First integrals.
 
 
+@pytest.mark.parametrize("copies", [2, 3])
+def test_one_matrix_whose_characteristic_polynomial_is_a_power(copies):
+    """(t² − 2)^copies: the kernel of A² − 2 is everything, and steps of two are all there are."""
+    size = 2 * copies
+    turn = np.kron(np.eye(copies, dtype=int), [[0, 2], [1, 0]])
+    change = np.triu(np.ones((size, size), dtype=int)) @ np.tril(np.ones((size, size), dtype=int))
+    change[0, -1] += 1
+    matrix = sympy.Matrix(change.tolist())
+    hidden = matrix.inv() * sympy.Matrix(turn.tolist()) * matrix
+    x = sympy.symbols(f"x0:{size}")
+    ode = sl.ODE.from_sympy(dict(zip(x, hidden * sympy.Matrix(x), strict=True)))
+    found = sl.hierarchy(ode)
+    assert [factor.dimension for factor in found.factors] == [2] * copies and found.maximal
+    assert all((factor.pieces, factor.field) == (2, (1, 0, -2)) for factor in found.factors)
+    assert all(lumping.exact for lumping in found)
+
+
 def test_michaelis_menten(shared):
     known = json.loads((shared / "models" / "parametric_known_answers.json").read_text())
     rates = ("k1", "km1", "k2", "km2")

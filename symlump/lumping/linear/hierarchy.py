@@ -276,7 +276,7 @@ def _connected(family: MatrixFamily, seed: int) -> tuple[list[ExactMatrix], list
     result = find_invariant(family, seed)
     factor = Factor(size, False, None)
     if isinstance(result, Irreducible):
-        split = splitting(family, result.degree)
+        split = splitting(family, result)
         factor = Factor(size, True, *((None,) if split is None else (split.pieces, split.field)))
     elif result is None:
         decided = decide(family, seed)

@@ -173,13 +173,13 @@ def left_kernel(matrix: ExactMatrix) -> ExactMatrix:
     )
     if found is None:
         raise FailureError(f"the kernel of a matrix was not found modulo {MOST_PRIMES} primes")
-    basis, _ = found
+    basis, pivots = found
     if count == size:
         return basis
     members = ExactMatrix.from_entries(
         labels, np.arange(size), ExactArray.from_array(np.ones(size, dtype=np.int64)), (count, size)
     )
-    return basis @ members
+    return basis.take_rows(np.argsort(last[pivots])) @ members
 
 
 def lifted_kernel(

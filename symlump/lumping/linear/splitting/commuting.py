@@ -21,7 +21,12 @@ from symlump.lumping.linear.spaces.invariant import left_kernel
 from symlump.lumping.linear.spaces.residues import FIRST_PRIME, multiply
 from symlump.lumping.linear.spaces.rowspace import RowSpace
 from symlump.lumping.linear.splitting.charpoly import charpoly, factors
-from symlump.lumping.linear.splitting.meataxe import Subspace, combination, left_kernel_of
+from symlump.lumping.linear.splitting.meataxe import (
+    Irreducible,
+    Subspace,
+    combination,
+    left_kernel_of,
+)
 from symlump.ode.exact import AnyArray, ExactArray
 
 #: Above this size the commuting matrices, size² unknowns, are not computed.
@@ -45,16 +50,16 @@ class Splitting:
     field: tuple[int, ...] = ()
 
 
-def splitting(family: MatrixFamily, degree: int) -> Splitting | None:
+def splitting(family: MatrixFamily, found: Irreducible) -> Splitting | None:
     """The splitting of a space that was proved irreducible by Norton's criterion; None above the bound on size.
 
-    Then the commuting matrices form a field whose degree divides ``degree``.
+    Then the commuting matrices form a field whose degree divides ``found.degree``.
     """
-    if degree == 1:
+    if found.degree == 1:
         return Splitting(1)
     if family.count == 1:  # powers of one matrix: they are their own commuting matrices
         only = combination(family, np.ones(1, dtype=np.int64))
-        return Splitting(family.size, _field(charpoly(only)))
+        return Splitting(family.size, _field(list(found.characteristic) or charpoly(only)))
     basis = commuting(family)
     if basis is None:
         return None

@@ -68,21 +68,44 @@ class Irreducible:
     degree : int
         What the dimension of the field of commuting matrices divides; 1 says that none but multiples of
         the identity commute, and that no proper space is invariant over the complex numbers, either.
+    characteristic : tuple of int
+        Of a single matrix, its characteristic polynomial.
     """
 
     degree: int
+    characteristic: tuple[int, ...] = ()
 
 
 def find_invariant(family: MatrixFamily, seed: int = 0) -> Subspace | Irreducible | None:
     """A proper invariant row space, the knowledge that there is none, or None where neither was found."""
     if family.size == 1:
         return Irreducible(1)
+    if family.count == 1 and family.size <= _MOST_RATIONAL:
+        return _of_one_matrix(family)
     generator = np.random.default_rng(seed)
     for attempt in (_norton_modulo_prime, _from_coordinates, _norton):
         found = attempt(family, generator)
         if found is not None:
             return found
     return None
+
+
+def _of_one_matrix(family: MatrixFamily) -> Subspace | Irreducible | None:
+    """The same for the powers of one matrix a, by the factors of its characteristic polynomial.
+
+    A space that is invariant under a has a characteristic polynomial that divides it, so there is none if it is
+    irreducible. Else let f be a factor: the kernel of f(a), or what one of its vectors generates, is proper.
+    """
+    element = combination(family, np.ones(1, dtype=np.int64))
+    whole = charpoly(element)
+    first, _ = factors(whole)[0]
+    if len(first) - 1 == family.size:
+        return Irreducible(family.size, tuple(whole))
+    kernel = left_kernel_of(first, element)
+    if kernel is None or kernel[0].shape[0] < family.size:
+        return kernel
+    space = smallest_invariant(family, kernel[0].take_rows(np.array([0])))
+    return space.basis, space.pivots
 
 
 def _norton_modulo_prime(

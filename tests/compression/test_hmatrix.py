@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from symlump import HMatrix
 from symlump.bench.hmatrix import kernel_matrix
-from symlump.compression.hierarchical.block_fit import Fit, product_error
+from symlump.compression.hierarchical.block_fit import Fit, product_error, product_errors
 from symlump.compression.hierarchical.cluster_tree import ClusterTree
 from symlump.errors import MethodError
 
@@ -372,9 +372,25 @@ def test_blocks_side_by_side_are_those_one_by_one(shape):
         ClusterTree.bisect(shape, 4),
     )
     for level in range(tree.depth):
-        places = [at for at in tree.finest((0, 0, 0)) if level == tree.depth - 1] or [(level, 0, 0)]
+        counts = tree.rows[level].size - 1, tree.columns[level].size - 1
+        places = [(level, i, j) for i in range(counts[0]) for j in range(counts[1])]
         sizes = {matrix[tree.window(at)].shape for at in places}
         for size in sizes:
             alike = [at for at in places if matrix[tree.window(at)].shape == size]
             expected = np.stack([matrix[tree.window(at)] for at in alike])
-            assert np.array_equal(tree.stacked(matrix, alike), expected)
+            assert np.array_equal(tree.stacked(matrix, np.array(alike)), expected)
+
+
+@pytest.mark.parametrize("rank", [0, 3])
+def test_bounds_of_many_products_are_those_of_each(rank):
+    generator = np.random.default_rng(5)
+    entries = (
+        generator.normal(size=(6, 8, 5)) * 10.0 ** np.array([-200, -9, 0, 1, 9, 99])[:, None, None]
+    )
+    entries[2] = 0.0
+    left, right = generator.normal(size=(6, 8, rank)), generator.normal(size=(6, rank, 5))
+    found = product_errors(entries, left, right)
+    each = [product_error(*one) for one in zip(entries, left, right, strict=True)]
+    np.testing.assert_allclose(found, each, rtol=1e-14)
+    gaps = np.linalg.norm(entries - left @ right, axis=(1, 2))
+    assert (found >= gaps * (1 - 1e-12)).all() and (found <= gaps * (1 + 1e-9) + 1e-12).all()

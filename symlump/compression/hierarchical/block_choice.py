@@ -24,11 +24,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import reduce
+from functools import cached_property, reduce
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from symlump.compression.hierarchical.cluster_tree import ClusterTree, Place
 from symlump.ode.exact import FloatArray, IntArray
@@ -71,6 +72,17 @@ class Level:
     tails: FloatArray
     factors: dict[tuple[int, int], Factors]
 
+    @cached_property
+    def by_number(self) -> FloatArray:
+        """The squared singular values, those of one number side by side."""
+        return np.ascontiguousarray(np.moveaxis(self.sigma2, -1, 0))
+
+    @cached_property
+    def begins(self) -> IntArray:
+        """Where the errors of each block begin among those of all."""
+        found = np.arange(self.areas.size) * self.tails.shape[2]
+        return np.asarray(found.reshape(self.areas.shape))
+
 
 @dataclass(frozen=True)
 class Leaf:
@@ -82,8 +94,8 @@ class Leaf:
 
 def analyse(
     tree: ClusterTree,
-    given: Mapping[Place, Factors | None],
-    dense: Callable[[list[Place]], FloatArray],
+    given: Mapping[Place, Factors],
+    dense: Callable[[IntArray], FloatArray],
     share: float,
     floor: float,
     error: Mapping[Place, float] | None = None,
@@ -100,9 +112,9 @@ def analyse(
     ----------
     tree : ClusterTree
     given : mapping
-        Blocks that tile the matrix, with factors or None, which says to decompose the dense block.
+        Blocks whose factors are known; none inside another. The rest of the matrix starts at the finest level.
     dense : callable
-        The entries of some blocks of equal shape, as a stack.
+        The entries of some blocks of one level and of equal shape, as a stack, from their places, a row each.
     share : float
         Squared error a block may have per entry, if all had the same.
     floor : float
@@ -113,8 +125,10 @@ def analyse(
         False decomposes every block anew, where ``dense`` gives blocks that are not parts of one matrix.
     """
     at: list[list[Place]] = [[] for _ in range(tree.depth)]
+    starts = np.ones((tree.rows[-1].size - 1, tree.columns[-1].size - 1), dtype=bool)
     for place in given:
         at[place[0]].append(place)
+        starts[tree.finest(place)] = False
     levels: list[Level] = []
     cost: FloatArray = np.zeros((0, 0))  # of the level below, if every entry has the same share
     need: IntArray = np.zeros((0, 0), dtype=np.int64)  # a lower bound of the rank at that share
@@ -126,17 +140,12 @@ def analyse(
         needed = np.zeros(areas.shape, dtype=np.int64)
         split = np.full(areas.shape, np.inf)
         factors: dict[tuple[int, int], Factors] = {}
-        raw: list[Place] = []
-        if at[level]:
-            _, i, j = np.array(at[level]).T
-            exists[i, j] = True
+        raw = np.zeros_like(exists) if levels else starts  # which are decomposed
+        exists |= raw
         for place in at[level]:
-            factor = given[place]
-            if factor is None:
-                raw.append(place)
-            else:
-                factors[place[1:]] = factor
-                rest[place[1:]] = 0.0 if error is None else error[place]
+            exists[place[1:]] = True
+            factors[place[1:]] = given[place]
+            rest[place[1:]] = 0.0 if error is None else error[place]
         if levels:
             cut = tree.split(level)
             below = levels[-1]
@@ -159,22 +168,24 @@ def analyse(
                     known[i, j] = False
                 else:
                     factors[i, j], rest[i, j] = joined, unseen[i, j]
-            raw += [(level, i, j) for i, j in np.argwhere(worth & ~known).tolist()]
-        if raw:
-            _, i, j = np.array(raw).T
-            rest[i, j] = 0.0
+            raw = worth & ~known
+        rest[raw] = 0.0
         for (i, j), factor in factors.items():
             factors[i, j], dropped = _cut_off(factor, floor * areas[i, j])
             rest[i, j] += dropped
         most = max([s.size for _, s, _ in factors.values()], default=0)
-        sigma2 = np.zeros((*areas.shape, max(most, min(heights.max(), widths.max()) if raw else 0)))
+        sigma2 = np.zeros(
+            (*areas.shape, max(most, min(heights.max(), widths.max()) if raw.any() else 0))
+        )
         for (i, j), (_, s, _) in factors.items():
             sigma2[i, j, : s.size] = s * s
-        for alike, blocks in in_stacks(raw, heights, widths, dense):
-            _, i, j = np.array(alike).T
+        down, across = np.nonzero(raw)
+        wanted = np.stack([np.full(down.size, level), down, across], axis=1)
+        for alike, blocks in in_stacks(wanted, heights, widths, dense):
+            _, i, j = alike.T
             squares, rest[i, j], more = _values(blocks, floor * areas[i, j], join)
             sigma2[i, j, : squares.shape[1]] = squares
-            factors |= {alike[k][1:]: factor for k, factor in more.items()}
+            factors |= {(int(i[k]), int(j[k])): factor for k, factor in more.items()}
         sigma2 = sigma2[..., : int(np.count_nonzero(sigma2.any(axis=(0, 1))))]
         tails = _tails(sigma2)
         tails += rest[..., None]
@@ -202,7 +213,6 @@ def choose(tree: ClusterTree, levels: Sequence[Level], budget: float, norm2: flo
     norm2 : float
         Squared norm of the matrix, for the scale of t.
     """
-    values = [np.ascontiguousarray(np.moveaxis(level.sigma2, -1, 0)) for level in levels]
     best, at = None, 0
     # At low nothing is dearer than dense, so no error is above the budget: that of each entry is at most t.
     high = float(np.log(norm2)) + 1.0
@@ -217,7 +227,7 @@ def choose(tree: ClusterTree, levels: Sequence[Level], budget: float, norm2: flo
             middle = (low + high) / 2
             ends += [(low, middle), (middle, high)]
         middles = [(low + high) / 2 for low, high in ends[: 2**halvings - 1]]
-        priced = _Priced.of(tree, levels, values, np.exp(middles))
+        priced = _Priced.of(tree, levels, np.exp(middles))
         place = 0
         while place < len(middles):
             accepted = priced.error[place] <= budget
@@ -226,70 +236,67 @@ def choose(tree: ClusterTree, levels: Sequence[Level], budget: float, norm2: flo
             place = 2 * place + (2 if accepted else 1)
         low, high = ends[place]
     if best is None:
-        best = _Priced.of(tree, levels, values, np.zeros(1))
+        best = _Priced.of(tree, levels, np.zeros(1))
     return _spend(levels, best.leaves(at), budget - float(best.error[at]))
 
 
 @dataclass(frozen=True, eq=False)
 class _Priced:
-    """The cheapest choices at some prices: per level, what is a leaf, and its rank (−1: dense)."""
+    """The cheapest choices at some prices: per level, what is split, and its rank (−1: dense)."""
 
-    final: tuple[BoolArray, ...]
+    tree: ClusterTree
+    split: tuple[BoolArray, ...]
     rank: tuple[IntArray, ...]
     error: FloatArray
 
     def leaves(self, at: int) -> list[Leaf]:
         """One choice as a list."""
-        return [
-            Leaf((number, i, j), None if rank[at, i, j] < 0 else int(rank[at, i, j]))
-            for number, (final, rank) in enumerate(zip(self.final, self.rank, strict=True))
-            for i, j in np.argwhere(final[at]).tolist()
-        ]
+        found: list[Leaf] = []
+        active: BoolArray = np.ones((1, 1), dtype=bool)
+        for number, (splits, ranks) in enumerate(zip(self.split, self.rank, strict=True)):
+            split, rank = splits[at], ranks[at]
+            i, j = np.nonzero(active & ~split)
+            places = zip(i.tolist(), j.tolist(), rank[i, j].tolist(), strict=True)
+            found += [Leaf((number, a, b), None if r < 0 else r) for a, b, r in places]
+            if number + 1 < len(self.split):
+                down, across = self.tree.split(number)
+                active = np.repeat(np.repeat(active & split, down, axis=0), across, axis=1)
+        return found
 
     @classmethod
-    def of(
-        cls,
-        tree: ClusterTree,
-        levels: Sequence[Level],
-        values: Sequence[FloatArray],
-        prices: FloatArray,
-    ) -> _Priced:
-        """The leaves of least storage + error/price; at price 0 no error at all.
-
-        ``values`` are the squared singular values of each level, those of one number side by side.
-        """
-        splits, ranks, errors = [], [], []
-        cost: FloatArray | None = None
+    def of(cls, tree: ClusterTree, levels: Sequence[Level], prices: FloatArray) -> _Priced:
+        """The leaves of least storage + error/price; at price 0 no error at all."""
+        splits: list[BoolArray] = []
+        ranks: list[IntArray] = []
+        cost: FloatArray = np.empty(0)
+        spent: FloatArray = np.empty(0)  # the error of the cheapest choice for each block
         price = prices[:, None, None]
+        free = prices.min() <= 0
         for number, level in reversed(list(enumerate(levels))):
-            kept = values[number][:, None] > price * level.sides
+            kept = level.by_number[:, None] > price * level.sides
             counts = np.uint16 if len(kept) < 1 << 16 else np.int64  # a narrow sum takes less
             rank = np.add.reduce(kept.view(np.uint8), axis=0, dtype=counts).astype(np.int64)
-            begins = np.arange(level.areas.size).reshape(level.areas.shape) * level.tails.shape[2]
-            error = np.take(level.tails, begins + rank)
+            error = np.take(level.tails, level.begins + rank)
             with np.errstate(divide="ignore", over="ignore"):
-                charge = np.divide(error, price, out=np.zeros_like(error), where=error > 0)
-            low = rank * level.sides + charge
-            own = np.where(level.exists, np.minimum(low, level.areas), np.inf)
-            split = np.full(own.shape, np.inf)
-            if cost is not None:
-                split = _over_children(np.add, cost, tree.split(number))
-            cost = np.minimum(own, split)
-            splits.append(split < own)
-            ranks.append(np.where(low <= level.areas, rank, -1))
-            errors.append(error)
-        splits, ranks, errors = splits[::-1], ranks[::-1], errors[::-1]
-        final = []
-        active: BoolArray = np.ones((prices.size, 1, 1), dtype=bool)
-        for number, split in enumerate(splits):
-            final.append(active & ~split)
-            if number + 1 < len(splits):
-                a, b = tree.split(number)
-                active = np.repeat(np.repeat(active & split, a, axis=1), b, axis=2)
-        spent = np.zeros(prices.size)
-        for leaf, rank, error in zip(final, ranks, errors, strict=True):
-            spent += np.where(leaf & (rank >= 0), error, 0.0).sum(axis=(1, 2))
-        return cls(tuple(final), tuple(ranks), spent)
+                where = error > 0 if free else True
+                charge = np.divide(error, price, out=np.zeros_like(error), where=where)
+            charge += rank * level.sides
+            dense = charge > level.areas
+            ranks.append(np.where(dense, -1, rank))
+            error[dense] = 0.0
+            own = np.minimum(charge, level.areas, out=charge)
+            if not level.exists.all():
+                own[:, ~level.exists] = np.inf
+            if splits:
+                cut = tree.split(number)
+                cost, spent = (_over_children(np.add, below, cut) for below in (cost, spent))
+                splits.append(cost < own)
+                cost = np.minimum(own, cost)
+                spent = np.where(splits[-1], spent, error)
+            else:
+                splits.append(np.zeros(own.shape, dtype=bool))
+                cost, spent = own, error
+        return cls(tree, tuple(splits[::-1]), tuple(ranks[::-1]), spent[:, 0, 0])
 
 
 def _spend(levels: Sequence[Level], leaves: list[Leaf], left: float) -> list[Leaf]:
@@ -315,10 +322,10 @@ def _spend(levels: Sequence[Level], leaves: list[Leaf], left: float) -> list[Lea
 
 
 def _over_children(operation: np.ufunc, values: npt.NDArray[Any], cut: tuple[int, int]) -> Any:
-    """Reduce an array over the children of each parent."""
-    (a, b), (i, j) = cut, values.shape[-2:]
-    grid = values.reshape(*values.shape[:-2], i // a, a, j // b, b)
-    return operation.reduce(grid, axis=(-3, -1))
+    """Reduce an array over the children of each parent, of which there are one or two along each axis."""
+    if cut[0] == 2:
+        values = operation(values[..., ::2, :], values[..., 1::2, :])
+    return operation(values[..., ::2], values[..., 1::2]) if cut[1] == 2 else values
 
 
 def _join(parts: Sequence[Sequence[Factors]], area: int) -> Factors | None:
@@ -341,20 +348,17 @@ def _beside(a: Factors, b: Factors) -> Factors:
 
 
 def in_stacks(
-    places: list[Place],
+    places: IntArray,
     heights: IntArray,
     widths: IntArray,
-    dense: Callable[[list[Place]], FloatArray],
-) -> Iterator[tuple[list[Place], FloatArray]]:
-    """Dense blocks of one level in stacks of equal shape."""
-    by_shape: dict[tuple[int, int], list[Place]] = {}
-    tall, broad = heights.tolist(), widths.tolist()
-    if len({*tall}) == len({*broad}) == 1:
-        by_shape[tall[0], broad[0]] = places
-    else:
-        for place in places:
-            by_shape.setdefault((tall[place[1]], broad[place[2]]), []).append(place)
-    for (high, wide), alike in by_shape.items():
+    dense: Callable[[IntArray], FloatArray],
+) -> Iterator[tuple[IntArray, FloatArray]]:
+    """Dense blocks of one level, whose places are rows, in stacks of equal shape."""
+    tall, broad = heights[places[:, 1]], widths[places[:, 2]]
+    shape = tall * (int(widths.max()) + 1) + broad
+    for one in np.unique(shape).tolist():
+        alike = places[shape == one]
+        high, wide = int(heights[alike[0, 1]]), int(widths[alike[0, 2]])
         step = max(1, _STACK // (high * wide))
         for start in range(0, len(alike), step):
             batch = alike[start : start + step]
@@ -388,16 +392,18 @@ def _squares(blocks: FloatArray, limit: FloatArray) -> FloatArray:
     limit of what is cut off; else they are found without squaring.
     """
     flat = blocks if blocks.shape[1] <= blocks.shape[2] else blocks.swapaxes(1, 2)
-    gram = flat @ flat.swapaxes(1, 2)
+    rows = torch.from_numpy(flat)
+    gram = torch.bmm(rows, rows.mT)
     rounding = 4 * max(blocks.shape[1:]) * np.finfo(np.float64).eps
-    exact = rounding * np.trace(gram, axis1=1, axis2=2) > _SHARE_OF_LIMIT * limit
-    if not exact.any():
-        return np.asarray(np.maximum(np.linalg.eigvalsh(gram)[:, ::-1], 0.0))
+    sizes = np.einsum("kij,kij->k", flat, flat)
+    exact = rounding * sizes > _SHARE_OF_LIMIT * limit
     squares = np.empty(flat.shape[:2])
     if not exact.all():
-        found = np.linalg.eigvalsh(gram[~exact])[:, ::-1]
+        some = gram[torch.from_numpy(~exact)] if exact.any() else gram
+        found = torch.linalg.eigvalsh(some).numpy()[:, ::-1]  # in less time than numpy takes
         squares[~exact] = np.maximum(found, 0.0)
-    squares[exact] = svd(blocks[exact])[1] ** 2
+    if exact.any():
+        squares[exact] = svd(blocks[exact])[1] ** 2
     return squares
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from math import ceil, floor, hypot, inf, ldexp, log10, nextafter, sqrt
+from itertools import chain
+from math import ceil, floor, hypot, inf, ldexp, log10, nextafter, prod, sqrt
 
 import numpy as np
 
@@ -71,36 +72,38 @@ class Block:
         """The block, multiplied out."""
         return multiply_out(self.parts)
 
-    def moved_to(self, parts: tuple[FloatArray, ...]) -> tuple[Block, float]:
-        """The block with its numbers rounded, and a bound of what that moved it by."""
-        if len(parts) == 2:
-            moved = product_error(self.to_dense(), *parts)
-        else:  # an exact difference, of which the norm is taken
-            (m, n), gap = self.shape, self.parts[0] - parts[0]
-            moved = product_error(gap, np.zeros((m, 0)), np.zeros((0, n)))
-        error = above(self.error + moved)
-        return Block(self.place, self.rows, self.columns, parts, error), moved
-
 
 def round_blocks(blocks: Sequence[Block], precision: Precision) -> list[tuple[Block, float]]:
     """Blocks with their numbers rounded to a format, and for each a bound of what that moved it by."""
-    parts = [part for block in blocks for part in block.parts]
-    held = np.concatenate([np.zeros(0), *(part.ravel() for part in parts)])
+    parts = [[part.ravel() for part in block.parts] for block in blocks]
+    held = np.concatenate([np.zeros(0), *chain.from_iterable(parts)])
     nearest = precision.nearest(held, "block")
-    ends = np.cumsum([0, *(block.storage for block in blocks)])
+    ends = np.cumsum([0, *(sum(map(len, own)) for own in parts)])
     moved = np.append(0, np.cumsum(nearest != held))[ends]
-    found: list[tuple[Block, float]] = []
-    for block, end, same in zip(
-        blocks, ends.tolist(), (moved[1:] == moved[:-1]).tolist(), strict=False
-    ):
-        if same:
-            found.append((block, 0.0))
-            continue
-        new = []
-        for part in block.parts:
-            new.append(nearest[end : end + part.size].reshape(part.shape))
-            end += part.size
-        found.append(block.moved_to(tuple(new)))
+    found = [(block, 0.0) for block in blocks]
+    changed: dict[tuple[tuple[int, ...], ...], list[int]] = {}
+    for number in np.flatnonzero(moved[1:] != moved[:-1]).tolist():
+        changed.setdefault(tuple(part.shape for part in blocks[number].parts), []).append(number)
+    for shapes, some in changed.items():  # those of equal shape at once
+        cuts = np.cumsum([prod(shape) for shape in shapes])[:-1]
+        flat = [nearest[ends[number] : ends[number + 1]] for number in some]
+        new = [
+            part.reshape(-1, *shape)
+            for part, shape in zip(np.split(np.stack(flat), cuts, axis=1), shapes, strict=True)
+        ]
+        old = [
+            np.stack(part) for part in zip(*(blocks[number].parts for number in some), strict=True)
+        ]
+        if len(shapes) == 2:
+            gaps = product_errors(multiply_out((old[0], old[1])), new[0], new[1])
+        else:  # an exact difference, of which the norm is taken
+            (m, n), count = shapes[0], len(some)
+            none = np.zeros((count, m, 0)), np.zeros((count, 0, n))
+            gaps = product_errors(old[0] - new[0], *none)
+        for at, (number, gap) in enumerate(zip(some, gaps.tolist(), strict=True)):
+            error = above(blocks[number].error + gap)
+            parts_of = tuple(part[at] for part in new)
+            found[number] = replace(blocks[number], parts=parts_of, error=error), gap
     return found
 
 
@@ -159,7 +162,7 @@ class Fit:
         exponent = even_exponent(matrix)
         scaled = np.ldexp(matrix, -exponent)
         mean = float(np.mean(scaled**2))
-        given: dict[Place, Factors | None] = {}
+        given: dict[Place, Factors] = {}
         error: dict[Place, float] = {}
         for block in blocks:
             with np.errstate(over="ignore"):  # blocks of a matrix very much larger
@@ -168,10 +171,6 @@ class Fit:
             near = _near(entries, factors, tol**2 * mean * entries.size / 4)
             if near is not None:
                 given[block.place], error[block.place] = near
-        covered = {leaf for place in given for leaf in tree.finest(place)}
-        for leaf in tree.finest((0, 0, 0)):
-            if leaf not in covered:
-                given[leaf], error[leaf] = None, 0.0
         share = decade(tol) ** 2 * mean
         floor = share * _FLOOR / tree.depth
         levels = analyse(tree, given, partial(tree.stacked, scaled), share, floor, error)
@@ -193,7 +192,7 @@ class Fit:
                 break
             leaves = choose(self.tree, self.levels, aim, norm**2)
             self._decompose(leaves)
-            blocks = [self._block(leaf) for leaf in leaves]
+            blocks = self._cut(leaves)
             total = self._total(blocks)
             if total <= allowed:
                 return tuple(blocks)
@@ -207,14 +206,14 @@ class Fit:
 
     def _norm(self, matrix: FloatArray) -> float:
         """The norm in which the tolerance is meant, of a matrix over 2^exponent."""
-        return _length(np.ldexp(matrix, -self.exponent))
+        return float(_lengths(np.ldexp(matrix, -self.exponent)[None])[0])
 
     def _total(self, blocks: Sequence[Block]) -> float:
         """A bound of the error in that norm."""
         return float(np.ldexp(self.error(blocks), -self.exponent))
 
-    def _dense(self, places: Sequence[Place]) -> FloatArray:
-        """What is decomposed of blocks of one shape, in a stack."""
+    def _dense(self, places: IntArray) -> FloatArray:
+        """What is decomposed of blocks of one level and shape, in a stack."""
         return np.ldexp(self.tree.stacked(self.matrix, places), -self.exponent)
 
     def _decompose(self, leaves: Sequence[Leaf]) -> None:
@@ -226,9 +225,10 @@ class Fit:
                 wanted[level].append(leaf.place)
         for level, places in enumerate(wanted):
             sizes = np.diff(self.tree.rows[level]), np.diff(self.tree.columns[level])
-            for some, dense in in_stacks(places, *sizes, self._dense):
+            rows = np.array(places, dtype=np.int64).reshape(-1, 3)
+            for some, dense in in_stacks(rows, *sizes, self._dense):
                 u, s, v = svd(dense)
-                for number, (_, i, j) in enumerate(some):
+                for number, (_, i, j) in enumerate(some.tolist()):
                     self.levels[level].factors[i, j] = u[number], s[number], v[number]
 
     def _factors(self, place: Place, rank: int) -> tuple[FloatArray, FloatArray]:
@@ -238,33 +238,57 @@ class Fit:
         root = np.sqrt(s[:rank])
         return u[:, :rank] * root, root[:, None] * v[:rank]
 
-    def _block(self, leaf: Leaf) -> Block:
-        rows, columns = self.tree.window(leaf.place)
-        entries = self.matrix[rows, columns]
-        if leaf.rank is None:
-            return Block(leaf.place, rows, columns, (entries.copy(),), 0.0)
-        factors = self._factors(leaf.place, leaf.rank)
-        error = product_error(np.ldexp(entries, -self.exponent), *factors)
-        parts = _scaled(factors, self.exponent)
-        error = above(float(np.ldexp(error, self.exponent)))
-        if leaf.rank or entries.any():
-            error = above(error + self._vanished(*parts))
-        return Block(leaf.place, rows, columns, parts, error)
+    def _cut(self, leaves: Sequence[Leaf]) -> list[Block]:
+        """The blocks that leaves stand for; those of low rank, of one shape and rank, at once."""
+        found: dict[int, Block] = {}
+        alike: dict[tuple[int, int, int], list[int]] = {}
+        for number, leaf in enumerate(leaves):
+            rows, columns = self.tree.window(leaf.place)
+            if leaf.rank is None:
+                entries = self.matrix[rows, columns].copy()
+                found[number] = Block(leaf.place, rows, columns, (entries,), 0.0)
+            else:
+                shape = rows.stop - rows.start, columns.stop - columns.start
+                alike.setdefault((*shape, leaf.rank), []).append(number)
+        for (_, _, rank), some in alike.items():
+            places = [leaves[number].place for number in some]
+            found |= zip(some, self._of_rank(places, rank), strict=True)
+        return [found[number] for number in range(len(leaves))]
 
-    def _vanished(self, left: FloatArray, right: FloatArray) -> float:
-        """What floats below the smallest can hide from the error of a block, in the Frobenius norm.
+    def _of_rank(self, places: Sequence[Place], rank: int) -> list[Block]:
+        """Some blocks of one shape as products of two factors."""
+        windows = [self.tree.window(place) for place in places]
+        entries = np.stack([self.matrix[window] for window in windows])
+        pairs = zip(*(self._factors(place, rank) for place in places), strict=True)
+        factors = [np.stack(part) for part in pairs]
+        errors = product_errors(np.ldexp(entries, -self.exponent), *factors)
+        left, right = _scaled(factors, self.exponent)
+        hidden = self._vanished(left, right)
+        found = []
+        for at, (place, window) in enumerate(zip(places, windows, strict=True)):
+            error = above(float(np.ldexp(errors[at], self.exponent)))
+            if rank or entries[at].any():
+                error = above(error + hidden[at])
+            found.append(Block(place, *window, (left[at], right[at]), error))
+        return found
+
+    def _vanished(self, left: FloatArray, right: FloatArray) -> list[float]:
+        """What floats below the smallest can hide from the errors of blocks, in the Frobenius norm.
 
         Scaling rounds an entry of the block by half of 2^(−1074), times 2^exponent once it is scaled back;
         an entry of a factor by half of 2^(−1074), which the other factor multiplies; and so much is
         lost at most in each of the products that an entry of :meth:`Block.to_dense` is summed from.
         """
-        (m, rank), n = left.shape, right.shape[1]
-        spread = sqrt(m) * frobenius(right) + sqrt(n) * frobenius(left)
-        lost = ceil(sqrt(rank) * (spread + 1) + sqrt(m * n) * (rank + 1))
+        (m, rank), n = left.shape[1:], right.shape[2]
+        spreads = sqrt(m) * _frobenius(right) + sqrt(n) * _frobenius(left)
         scaled = ceil(sqrt(m * n) + 1)
+        beside = ldexp(above(float(scaled)), _TINY + max(self.exponent, 0))
+        lost = [
+            ceil(sqrt(rank) * (spread + 1) + sqrt(m * n) * (rank + 1))
+            for spread in spreads.tolist()
+        ]
         # Upwards to floats: whole numbers may be longer than the library's.
-        hidden = ldexp(above(float(lost)), _TINY)
-        return hidden + ldexp(above(float(scaled)), _TINY + max(self.exponent, 0))
+        return [ldexp(above(float(one)), _TINY) + beside for one in lost]
 
     def _exact(self, leaf: Leaf) -> Block:
         rows, columns = self.tree.window(leaf.place)
@@ -293,18 +317,24 @@ def total_error(errors: Sequence[float]) -> float:
 
 def frobenius(matrix: FloatArray) -> float:
     """The Frobenius norm, where no square overflows or vanishes."""
+    return float(_frobenius(matrix[None])[0])
+
+
+def _frobenius(stack: FloatArray) -> FloatArray:
+    """The Frobenius norms of some matrices, where no square overflows or vanishes."""
     with np.errstate(over="ignore", under="ignore"):
-        found = _length(matrix)
-    if 1e-100 < found < 1e100:  # far from where they do
-        return found
-    exponent = even_exponent(matrix) if matrix.size else 0
-    return float(np.ldexp(_length(np.ldexp(matrix, -exponent)), exponent))
+        found = _lengths(stack)
+    for at in np.flatnonzero(~((found > 1e-100) & (found < 1e100))).tolist():  # near where they do
+        exponent = even_exponent(stack[at]) if stack[at].size else 0
+        (length,) = _lengths(np.ldexp(stack[at], -exponent)[None])
+        found[at] = np.ldexp(length, exponent)
+    return found
 
 
-def _length(matrix: FloatArray) -> float:
-    """The Frobenius norm as ``numpy.linalg.norm`` computes it, without what that looks for in a small block."""
-    flat = matrix.ravel(order="K")
-    return sqrt(flat.dot(flat))
+def _lengths(stack: FloatArray) -> FloatArray:
+    """The Frobenius norms of some matrices, from their squares."""
+    flat = stack.reshape(len(stack), -1)
+    return np.asarray(np.sqrt(np.einsum("ij,ij->i", flat, flat)))
 
 
 def decade(tol: float) -> float:
@@ -333,16 +363,20 @@ def product_error(entries: FloatArray, left: FloatArray, right: FloatArray) -> f
     >>> product_error(third, third, np.array([[1.0]])) < 1e-14
     True
     """
-    rank = left.shape[1]
-    vanished = sqrt(entries.size) * 2.0**-537
+    return float(product_errors(entries[None], left[None], right[None])[0])
+
+
+def product_errors(entries: FloatArray, left: FloatArray, right: FloatArray) -> FloatArray:
+    """The bounds of :func:`product_error` of some matrices of one shape, and products of one rank."""
+    rank, size = left.shape[2], entries[0].size
+    vanished = sqrt(size) * 2.0**-537
+    lengths = _lengths(entries)
     if rank == 0:
-        if not entries.any():
-            return 0.0
-        return _length(entries) * (1 + (entries.size + 4) * _EPS) + vanished
-    found = _length(entries - left @ right) * (1 + (entries.size + 4) * _EPS)
-    sizes = _length(entries)
-    sizes += _length(left) * _length(right)
-    return float(found + 2 * (rank + 2) * _EPS * sizes + vanished)
+        bounds = lengths * (1 + (size + 4) * _EPS) + vanished
+        return np.where(entries.any(axis=(1, 2)), bounds, 0.0)
+    found = _lengths(entries - left @ right) * (1 + (size + 4) * _EPS)
+    sizes = lengths + _lengths(left) * _lengths(right)
+    return np.asarray(found + 2 * (rank + 2) * _EPS * sizes + vanished)
 
 
 def product_rounding(left: FloatArray, right: FloatArray) -> float:

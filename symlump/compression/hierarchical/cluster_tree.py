@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -79,10 +78,10 @@ class ClusterTree:
         rows, columns = self._slices
         return rows[level][i], columns[level][j]
 
-    def stacked(self, matrix: FloatArray, places: Sequence[Place]) -> FloatArray:
-        """Some blocks of a matrix, of one level and of equal shape."""
-        level, i, j = np.array(places).T
-        rows, columns = self.window(places[0])
+    def stacked(self, matrix: FloatArray, places: IntArray) -> FloatArray:
+        """Some blocks of a matrix, of one level and of equal shape; their places are rows."""
+        level, i, j = places.T
+        rows, columns = self.window((int(level[0]), int(i[0]), int(j[0])))
         high, wide = rows.stop - rows.start, columns.stop - columns.start
         tall, broad = np.diff(self.rows[level[0]]), np.diff(self.columns[level[0]])
         if (tall == high).all() and (broad == wide).all():
@@ -101,15 +100,14 @@ class ClusterTree:
         )
         return rows, columns
 
-    def finest(self, place: Place) -> list[Place]:
-        """The blocks of the last level inside a block."""
-        window = self.window(place)
-        last = self.depth - 1
+    def finest(self, place: Place) -> tuple[slice, slice]:
+        """Which blocks of the last level are inside a block: their rows and columns of the grid."""
+        (rows, columns), last = self.window(place), self.depth - 1
         i, j = (
-            range(int(np.searchsorted(edges, part.start)), int(np.searchsorted(edges, part.stop)))
-            for edges, part in zip((self.rows[last], self.columns[last]), window, strict=True)
+            slice(int(np.searchsorted(edges, part.start)), int(np.searchsorted(edges, part.stop)))
+            for edges, part in ((self.rows[last], rows), (self.columns[last], columns))
         )
-        return [(last, a, b) for a in i for b in j]
+        return i, j
 
 
 def similarity_order(matrix: FloatArray, leaf_size: int) -> tuple[IntArray, IntArray]:

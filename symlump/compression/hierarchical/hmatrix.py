@@ -159,7 +159,7 @@ class HMatrix:
     def storage(self) -> int:
         """Stored numbers: the entries of all blocks, and of the permutations where there are some."""
         orders = sum(o.size for o in (self.row_order, self.column_order) if o is not None)
-        return sum(block.storage for block in self.blocks) + int(orders)
+        return sum([part.size for block in self.blocks for part in block.parts]) + int(orders)
 
     @property
     def ranks(self) -> tuple[int | None, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +11,7 @@ from symlump.compression.hierarchical.block_choice import analyse
 from symlump.compression.hierarchical.block_fit import Block, Fit, decade, even_exponent
 from symlump.compression.hierarchical.cluster_tree import ClusterTree, Place, similarity_order
 from symlump.errors import MethodError
-from symlump.ode.exact import FloatArray
+from symlump.ode.exact import FloatArray, IntArray
 
 _EPS = float(np.finfo(np.float64).eps)
 _RIDGE = (
@@ -79,10 +79,8 @@ class WeightedFit(Fit):
         share = decade(tol) ** 2 * float(np.linalg.norm(scaled @ root)) ** 2 / matrix.size
         levels = analyse(
             tree,
-            dict.fromkeys(tree.finest((0, 0, 0))),
-            lambda places: np.stack(
-                [scaled[tree.window(at)] @ roots[at[0], at[2]] for at in places]
-            ),
+            {},
+            lambda places: tree.stacked(scaled, places) @ _of_columns(roots, places),
             share,
             share * 1e-2,
             join=False,
@@ -99,8 +97,8 @@ class WeightedFit(Fit):
             inverse_roots={at: np.asarray(np.linalg.inv(one)) for at, one in roots.items()},
         )
 
-    def _dense(self, places: Sequence[Place]) -> FloatArray:
-        return super()._dense(places) @ np.stack([self.roots[at[0], at[2]] for at in places])
+    def _dense(self, places: IntArray) -> FloatArray:
+        return super()._dense(places) @ _of_columns(self.roots, places)
 
     def _norm(self, matrix: FloatArray) -> float:
         return float(np.linalg.norm(np.ldexp(matrix, -self.exponent) @ self.root))
@@ -123,6 +121,11 @@ class WeightedFit(Fit):
         # Balance the factors again: both are to be trained at one rate.
         balance = np.sqrt(np.linalg.norm(right, axis=1) / np.linalg.norm(left, axis=0))
         return left * balance, right / balance[:, None]
+
+
+def _of_columns(roots: Mapping[tuple[int, int], FloatArray], places: IntArray) -> FloatArray:
+    """A stack of the roots for the columns of some blocks."""
+    return np.stack([roots[level, j] for level, _, j in places.tolist()])
 
 
 def _cholesky(spread: FloatArray) -> FloatArray:

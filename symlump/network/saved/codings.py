@@ -168,6 +168,8 @@ def packed_size(bits: int, count: int) -> int:
 def multiply_out(parts: tuple[FloatArray, ...]) -> FloatArray:
     """A dense block as it is; of two factors the product, summed in one order on every machine.
 
+    Also of a stack of blocks of one shape.
+
     Examples
     --------
     >>> multiply_out((np.array([[1.0], [2.0]]), np.array([[3.0, 4.0]]))).tolist()
@@ -176,9 +178,9 @@ def multiply_out(parts: tuple[FloatArray, ...]) -> FloatArray:
     if len(parts) == 1:
         return parts[0]
     left, right = parts
-    product = np.zeros((left.shape[0], right.shape[1]))
-    for column, row in zip(left.T, right, strict=True):
-        product += column[:, None] * row
+    product = np.zeros((*left.shape[:-1], right.shape[-1]))
+    for k in range(left.shape[-1]):
+        product += left[..., k, None] * right[..., k, None, :]
     return product
 
 
@@ -212,7 +214,7 @@ class BlockWeight:
         """
         tiled = np.zeros(self.shape)
         for (top, bottom, left, right), parts in self.blocks:
-            tiled[top:bottom, left:right] = multiply_out(parts)
+            tiled[top:bottom, left:right] = parts[0] if len(parts) == 1 else multiply_out(parts)
         if self.rows is None and self.columns is None:
             return tiled
         rows = np.arange(self.shape[0]) if self.rows is None else self.rows

@@ -130,7 +130,7 @@ def read(
     if chain not in (None, "dtmc", "ctmc"):
         raise MethodError(f"chain={chain!r} is neither 'dtmc' nor 'ctmc'")
     beside = {"labels": labels, "states": states, "rewards": rewards}
-    source = None
+    source, size = None, 0
     if os.fspath(path) == STANDARD and format is None:
         source = Source.read(path)
         chosen = _format_by_content(source)
@@ -161,6 +161,7 @@ def read(
             labels=Source.read(labels) if labels else None,
             states=Source.read(states) if states else None,
             rewards=[Source.read(one) for one in rewards],
+            size=size,
         )
     else:
         assert source is not None

@@ -38,7 +38,7 @@ class Model:
     ----------
     name : str
     ode : ODE
-    initial_values : dict of str to Fraction
+    initial_values : mapping of str to Fraction
         One entry per variable; 0 where the file gives none.
     partition : tuple of tuple of str, or None
         The initial partition of the file, covering all variables: those that it does not list are
@@ -68,7 +68,7 @@ class Model:
 
     name: str
     ode: ODE
-    initial_values: dict[str, Fraction]
+    initial_values: Mapping[str, Fraction]
     partition: Blocks | None = None
     observables: dict[str, dict[str, Fraction]] = field(default_factory=dict)
     other_views: dict[str, str] = field(default_factory=dict)

@@ -246,10 +246,11 @@ class ExactArray:
         total = self.as_integers()._integer_sums(groups, count, int(sizes.max()))
         return total.as_floats() if self.is_float else total
 
-    def sorted_by(self, keys: IntArray) -> tuple[IntArray, ExactArray]:
+    def sorted_by(self, keys: IntArray, used_up: bool = False) -> tuple[IntArray, ExactArray]:
         """Keys in ascending order, which are used up, and the numbers in their order; of equal keys in any.
 
         Short numbers are sorted with their keys, as one integer each, instead of being looked up afterwards.
+        If these numbers are used up, too, no further array is made for that.
 
         Examples
         --------
@@ -270,7 +271,8 @@ class ExactArray:
         packed += self.numerators
         packed -= least
         packed.sort()
-        numerators = packed & ((1 << bits) - 1)
+        mask, place = np.int64((1 << bits) - 1), self.numerators if used_up else None
+        numerators = np.bitwise_and(packed, mask, out=place)
         numerators += least
         packed >>= bits
         packed += low

@@ -21,6 +21,8 @@ from symlump.ode.monomials import Monomials
 from symlump.ode.reactions import FlowArrays, Reaction, read_reactions
 from symlump.ode.system import ODE
 
+_CHUNK = 1 << 15
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class PolynomialODE(ODE):
@@ -125,7 +127,7 @@ class PolynomialODE(ODE):
         ----------
         variables : iterable of str
         keys : ndarray of int, shape (terms,)
-            Ascending.
+            Ascending; they are used up.
         coefficients : ExactArray, shape (terms,)
         monomials : Monomials
         parameters : iterable of str
@@ -151,9 +153,10 @@ class PolynomialODE(ODE):
         index = {} if isinstance(variables, Mapping) and not parameters else index_of(names)
         width = max(1, len(monomials))
         keys, values = coefficients.sums_by(keys)
-        rows = keys // width
-        columns = rows * -width
-        columns += keys
+        rows, columns = keys // width, keys
+        for begin in range(0, keys.size, _CHUNK):  # no further array of that size
+            part = slice(begin, begin + _CHUNK)
+            columns[part] -= rows[part] * width
         present = np.zeros(len(monomials), dtype=bool)
         present[columns] = True
         if not present.all():

@@ -59,16 +59,16 @@ def read_columns(
         if tokens is None:
             return None
         words, at, length = tokens
-        word, digits = words[at], length  # up to a point
+        word, digits, decimals = words[at], length, None
         if b"." in letters:
             digits = length.copy()
-            digits[2] = _before_point(word[2], length[2])
+            decimals = _without_points(word[2], digits[2])
         whole, good = _integers(word, digits, words, at)
         if not good[:2].all() or length[:2].max() > _MAX_STATE:
             return None
         part, plain = ExactArray.from_array(whole[2]), good[2]
-        if digits is not length:
-            part, plain = _decimals(words, at[2], digits[2], length[2], whole[2], plain)
+        if decimals is not None:
+            part = _decimals(whole[2], digits[2], decimals, plain, words, at[2])
         if not plain.all():
             odd = np.flatnonzero(~plain)
             places = zip((at[2, odd] + begin).tolist(), length[2, odd].tolist(), strict=True)
@@ -129,31 +129,68 @@ def _tokens(letters: bytes) -> tuple[Words, Ints, Ints] | None:
     return words, at, gaps
 
 
-def _before_point(word: Words, length: Ints) -> Ints:
-    """How many letters of a token stand before a point among the first eight; all if there is none."""
+def _before_point(word: Words) -> Words:
+    """All bits of the letters before the first point of each word; of all letters if there is none."""
     word = word ^ _POINTS
     zero = (word - _ONES) & ~word & _HIGHEST  # the lowest bit is that of the first point
-    below = ((zero & (~zero + np.uint64(1))) >> np.uint64(7)) - np.uint64(1)
-    count = (((below & _ONES) * _ONES) >> np.uint64(56)).astype(np.int64)
-    return np.where(count < 8, np.minimum(count, length), length)
+    return ((zero & (~zero + np.uint64(1))) >> np.uint64(7)) - np.uint64(1)
+
+
+def _letters(bits: Words) -> Ints:
+    """How many letters such bits are."""
+    return (((bits & _ONES) * _ONES) >> np.uint64(56)).astype(np.int64)
+
+
+def _without_points(word: Words, length: Ints) -> Ints:
+    """Take the points out of tokens of up to eight letters; returns how many letters stood behind them.
+
+    The words and the lengths are changed in place.
+    """
+    before = _before_point(word)
+    digits = _letters(before)
+    after = length - digits
+    has = (after > 0) & (length <= 8)
+    after -= 1
+    after *= has
+    length -= has
+    behind = word >> np.uint64(8)
+    behind &= ~before
+    word &= before
+    word |= behind
+    return after
 
 
 def _decimals(
-    words: Words, at: Ints, digits: Ints, length: Ints, whole: Ints, plain: Flags
-) -> tuple[ExactArray, Flags]:
-    """Numbers with what stands behind their points, and which of them are plain decimals."""
-    decimals = np.maximum(length - digits - 1, 0)
-    at = at + digits + 1
-    part, good = _integers(words[at], decimals, words, at)
-    plain = plain & good & (digits + decimals > 0)
+    whole: Ints, digits: Ints, decimals: Ints, plain: Flags, words: Words, at: Ints
+) -> ExactArray:
+    """Numbers with so many decimals among their digits, 0 for those that are not plain.
+
+    Those of more than eight letters, and what is known of them, are put in here.
+    """
+    plain &= digits > 0  # a point alone
+    long = np.flatnonzero(digits > 8)
+    long = long[~plain[long]]
+    if long.size:
+        at, length = at[long], digits[long]
+        before = _letters(_before_point(words[at]))
+        before = np.where(before < 8, before, length)  # no point among the first eight
+        after = np.maximum(length - before - 1, 0)
+        high, good = _integers(words[at], before, words, at)
+        at = at + before + 1
+        low, good_low = _integers(words[at], after, words, at)
+        good &= good_low & (before + after <= _MAX_DIGITS)
+        after *= good
+        whole[long] = high * _POWERS[after] + low
+        digits[long], decimals[long], plain[long] = before + after, after, good
+    if not plain.all():
+        for numbers in (whole, digits, decimals):
+            numbers *= plain
     most = int(decimals.max())
-    if int(digits.max()) + most > _MAX_DIGITS:
-        plain &= digits + decimals <= _MAX_DIGITS
-        power = _POWERS[np.where(plain, decimals, 0)]
-        return ExactArray(np.where(plain, whole * power + part, 0), power), plain
-    part *= _POWERS[most - decimals]
-    part += whole * 10**most
-    return ExactArray.from_array(part, 10**most), plain
+    if int((digits - decimals).max()) + most > _MAX_DIGITS:
+        return ExactArray(whole, _POWERS[decimals])
+    if int(decimals.min()) < most:
+        whole *= _POWERS[most - decimals]
+    return ExactArray.from_array(whole, 10**most)
 
 
 def _integers(word: Words, length: Ints, words: Words, at: Ints) -> tuple[Ints, Flags]:

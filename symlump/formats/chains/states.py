@@ -30,7 +30,7 @@ def with_labels(model: Model, source: Source, first: int) -> Model:
     """
     names = model.ode.variables
     labels = read_labels(source)
-    notes, values = list(model.notes), dict(model.initial_values)
+    notes, values = list(model.notes), dict(model.initial_values.items())
     places = {label: _places(source, states, first, len(names)) for label, states in labels.items()}
     start = sorted(set(places.pop(_START, [])))
     if len(start) == 1:

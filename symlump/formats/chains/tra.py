@@ -22,9 +22,11 @@ import numpy as np
 
 from symlump.errors import FileFormatError, InputError
 from symlump.formats import numerals
-from symlump.formats.chains.columns import join_arrays, read_columns
+from symlump.formats.chains.columns import read_columns
+from symlump.formats.chains.gathered import Gathered
 from symlump.formats.chains.kind import Chain, Ints, kind_of
 from symlump.formats.chains.numbers import PATTERN, written_number
+from symlump.formats.chains.same_value import SameValue
 from symlump.formats.chains.states import with_labels, with_rewards, with_states
 from symlump.formats.model import Model
 from symlump.formats.source import Source, quote, quote_names
@@ -36,7 +38,13 @@ from symlump.ode.monomials import Monomials
 from symlump.ode.polynomial import PolynomialODE
 
 #: Bytes of a file that are read at once: what is made of them stays in the processor's cache.
-PIECE = 1 << 17
+PIECE = 1 << 18
+
+#: Bytes, more than any array takes that belongs to one piece.
+_BLOCK = 1 << 22
+
+#: Letters of a transition, with the end of its line.
+_SHORTEST = 6
 
 #: Bytes of memory that a state takes, with its name and its initial value.
 _A_STATE = 1000
@@ -120,6 +128,8 @@ class Transitions:
         self.first, self.head, self.note = _without_actions(next(self._others))
 
     def __iter__(self) -> Iterator[tuple[Ints, Ints, ExactArray]]:
+        # After one of this size glibc keeps freed blocks, with their pages, for the next piece of the file.
+        np.empty(_BLOCK, dtype=np.uint8)
         yield read_transitions(self.first, self.head, self._most)
         for piece in self._others:
             plain = _plain(piece) if self.note else piece
@@ -142,6 +152,7 @@ def read_tra(
     labels: Source | None = None,
     states: Source | None = None,
     rewards: Iterable[Source] = (),
+    size: int = 0,
 ) -> Model:
     """Read a chain, with what other files say of its states. Transitions between the same two states add up.
 
@@ -164,6 +175,8 @@ def read_tra(
         PRISM's values of variables: each variable is a view, its expected value.
     rewards : iterable of Source
         Rewards of states or transitions: views, what is expected to be earned a step, or a unit of time.
+    size : int
+        How many bytes all pieces have, if that is known: room for what they hold is made beforehand.
 
     Examples
     --------
@@ -183,46 +196,40 @@ def read_tra(
         the announced one, or a number is negative and the matrix is no generator.
     """
     most = available_memory() // _A_STATE
+    if isinstance(source, Source):
+        size = len(source.text)
     read = Transitions([source] if isinstance(source, Source) else source, most)
-    first, head = read.first, read.head
+    first, head, rewards = read.first, read.head, list(rewards)
     if head.states is not None and head.states > most:
         raise first.error(first.text.index(str(head.states)), _too_many(head.states, most))
-    starts, stops, parts = zip(*read, strict=True)
-    start, stop, values = join_arrays(starts), join_arrays(stops), ExactArray.concatenate(parts)
-    del starts, stops, parts
+    found = Gathered(size // _SHORTEST)
+    for piece in read:
+        found.append(*piece)
+    start, stop = found.start, found.stop
     read.demand(len(start))
     count = head.states
     if count is None:
         count = 1 + int(max(start.max(initial=0), stop.max(initial=0)))
-    rows = start, stop, values
     names = _names(head.first, count)
     try:
-        kind, note = kind_of(names, start, stop, values, chain or head.chain)
+        kind, note = kind_of(names, start, stop, found.values, chain or head.chain)
     except FileFormatError as problem:
         raise FileFormatError(f"{first.path}: {problem}") from None
+    rows = found.copy() if rewards else None
     loops = start[:0]
     if kind == "ctmc":
         # What leaves a state is the sum of its rates to others; a rate to itself changes nothing.
-        moves = start != stop
-        loops = start[~moves]
-        if loops.size:
-            start, stop, values = start[moves], stop[moves], values.take(moves)
-        outflow = values.group_sum(start, count).times(np.full(count, -1))
-        values = ExactArray.concatenate([values, outflow])
-    keys = np.empty(len(values), dtype=np.int64)
-    np.multiply(stop, count, out=keys[: len(stop)])
-    keys[: len(stop)] += start
-    if kind == "ctmc":
-        keys[len(stop) :] = np.arange(count) * (count + 1)
-    given = len(keys)
-    keys, values = values.sorted_by(keys)
+        loops = found.pop_loops()
+        every = np.arange(count)
+        outflow = found.values.group_sum(found.start, count).times(np.full(count, -1))
+        found.append(every, every, outflow)
+    del start, stop
+    keys, values = found.pop_terms(count)
+    repeated = _repeated(names, keys, loops)
     table = np.arange(count + 1, dtype=np.int64)
     monomials = Monomials(table, table[:-1], np.ones(count, dtype=np.int64))
-    zeros = dict.fromkeys(names, Fraction(0))
+    zeros = SameValue(names, Fraction(0))
     ode = PolynomialODE.from_sorted_terms(zeros, keys, values, monomials)
-    # As many terms as there were before equal ones were added up: then nothing is given twice.
-    once = ode.terms == given and distinct(loops).size == loops.size
-    repeated = "" if once else _repeated(names, *rows[:2])
     notes = tuple(text for text in (read.note, repeated, note) if text)
     in_steps = in_time(ode, kind == "dtmc")
     model = Model(Path(first.path).stem, in_steps, zeros, notes=notes)
@@ -230,7 +237,7 @@ def read_tra(
         model = with_labels(model, labels, head.first)
     if states is not None:
         model = with_states(model, states, head.first)
-    return with_rewards(model, list(rewards), head.first, rows)
+    return model if rows is None else with_rewards(model, rewards, head.first, rows)
 
 
 def _names(first: int, count: int) -> list[str]:
@@ -360,16 +367,25 @@ def read_transitions(source: Source, head: Head, most: int) -> tuple[Ints, Ints,
     )
 
 
-def _repeated(names: Sequence[str], start: Ints, stop: Ints) -> str:
-    """The note on transitions that a file gives more than once."""
-    keys = start * len(names) + stop
-    if (keys[1:] > keys[:-1]).all():  # in order, as tools write them
+def _repeated(names: Sequence[str], keys: Ints, loops: Ints) -> str:
+    """The note on transitions that a file gives more than once.
+
+    Parameters
+    ----------
+    names : sequence of str
+    keys : ndarray of int
+        stop · states + start, ascending.
+    loops : ndarray of int
+        The states of transitions to themselves that have no keys.
+    """
+    count, loops = len(names), np.sort(loops)
+    again, again_loops = (array[1:][array[1:] == array[:-1]] for array in (keys, loops))
+    if not (again.size or again_loops.size):
         return ""
-    keys, often = np.unique(keys, return_counts=True)
-    twice = keys[often > 1].tolist()
-    if not twice:
-        return ""
-    pairs = (f"{names[key // len(names)]} → {names[key % len(names)]}" for key in twice)
+    start = np.concatenate([again % count, again_loops])
+    stop = np.concatenate([again // count, again_loops])
+    twice = distinct(start * count + stop).tolist()
+    pairs = (f"{names[key // count]} → {names[key % count]}" for key in twice)
     return f"transitions given more than once were added: {quote_names(pairs)}"
 
 

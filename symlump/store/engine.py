@@ -24,6 +24,7 @@ from symlump.errors import (
     MissingExtraError,
     OutOfMemoryError,
     OutputError,
+    first_line,
 )
 from symlump.memory import available_memory, give_back_blocks, memory_limit, size_text
 
@@ -38,6 +39,8 @@ _SHARE = 0.5
 LEAST_MEMORY = 350 << 20
 #: Each thread has buffers of its own.
 _A_THREAD = 160 << 20
+#: Letters of what the engine says, which may name a file.
+_LONGEST = 1000
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 _BINARY = {"K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 
@@ -304,29 +307,25 @@ def engine_errors() -> Iterator[None]:
     try:
         yield
     except duckdb.OutOfMemoryException as error:
-        said = _first_line(error)
+        said = first_line(error, _LONGEST)
         full = "temp" in said and "directory" in said
         if full:
             raise FailureError(f"the disk is too small for the working files: {said}") from None
         raise OutOfMemoryError(f"the memory limit does not suffice: {said}") from None
     except (duckdb.OutOfRangeException, duckdb.ConversionException) as error:
         raise FailureError(
-            f"a sum or a coefficient of the quotient is too large for the engine: {_first_line(error)}"
+            f"a sum or a coefficient of the quotient is too large for the engine: {first_line(error, _LONGEST)}"
         ) from None
     except duckdb.InvalidInputException as error:
-        raise InputError(_first_line(error)) from None
+        raise InputError(first_line(error, _LONGEST)) from None
     except UnicodeDecodeError:
         raise InputError("a name in a file is not valid UTF-8") from None
     except duckdb.Error as error:
-        said = _first_line(error)
+        said = first_line(error, _LONGEST)
         # The reader of Parquet has no class for damaged files.
         if type(error) is duckdb.Error or "not read enough bytes" in said:
             raise InputError(f"a file is damaged: {said}") from None
         raise FailureError(f"the engine cannot read or write: {said}") from None
-
-
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
 def quote_text(path: Path | str) -> str:

@@ -33,6 +33,10 @@ class VariableError(InputError):
     """A variable is unknown, is declared twice, or is missing."""
 
 
+class UnknownVariableError(VariableError):
+    """A name is that of no variable of the system."""
+
+
 class PartitionError(InputError):
     """Blocks overlap, miss a variable, or belong to another system."""
 

@@ -9,7 +9,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from symlump.errors import FileFormatError, MethodError, VariableError
+from symlump.errors import FileFormatError, MethodError, UnknownVariableError
 from symlump.files import STANDARD
 from symlump.suggest import did_you_mean
 
@@ -146,7 +146,7 @@ def kept_forms(options: argparse.Namespace, model: Model) -> list[str | Mapping[
 
     Raises
     ------
-    VariableError
+    UnknownVariableError
         If a name is none of the system's, with what to do where it is a parameter.
     """
     from symlump.formats.events import names_in
@@ -156,11 +156,11 @@ def kept_forms(options: argparse.Namespace, model: Model) -> list[str | Mapping[
     try:
         for form in kept:
             form_of(form, model.ode)
-    except VariableError as problem:
-        if options.parameters == "symbolic" or "is not a variable" not in str(problem):
+    except UnknownVariableError as problem:
+        if options.parameters == "symbolic":
             raise
         more = "; a parameter of the file is a variable with --parameters symbolic"
-        raise VariableError(f"{problem}{more}") from None
+        raise UnknownVariableError(f"{problem}{more}") from None
     return [*kept, *names_in(model.events)]
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from symlump.errors import VariableError
+from symlump.errors import UnknownVariableError, VariableError
 from symlump.suggest import did_you_mean
 
 if TYPE_CHECKING:
@@ -134,4 +134,4 @@ def position_of(variable: object, index: Mapping[str, int]) -> int:
         return index[name]
     shown = ", ".join(list(index)[:8]) + (", …" if len(index) > 8 else "")
     meant = did_you_mean(name, index, "it has ")
-    raise VariableError(f"{name!r} is not a variable of this system{meant}{shown}")
+    raise UnknownVariableError(f"{name!r} is not a variable of this system{meant}{shown}")

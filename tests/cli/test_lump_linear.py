@@ -201,8 +201,10 @@ def test_without_clue_nothing_is_compared(capsys, monkeypatch):
     from symlump.bench.linear import clue
 
     monkeypatch.setattr(clue, "find_spec", lambda name: None)
-    assert main(["bench", "linear", "--compare", "x.ode", "S0"]) == 0
-    assert "CLUE is not installed" in capsys.readouterr().out
+    for more in ([], ["--json"], ["--growth", "--quick"]):
+        assert main(["bench", "linear", "--compare", "x.ode", "S0", *more]) == 2
+        out, err = capsys.readouterr()
+        assert not out and "CLUE is not installed" in err
     with pytest.raises(sl.errors.MethodError, match="not installed"):
         clue.beside([("x.ode", "S0")])
 

@@ -53,11 +53,6 @@ class Beside:
         return (self.theirs + self.their_reading) / (self.ours + self.our_reading)
 
 
-def is_installed() -> bool:
-    """Whether CLUE can be imported."""
-    return find_spec("clue") is not None
-
-
 def beside(cases: Sequence[tuple[str, str]], tries: int = 9) -> list[Beside]:
     """Lump each file with both, keeping observables that are separated by semicolons.
 
@@ -66,8 +61,11 @@ def beside(cases: Sequence[tuple[str, str]], tries: int = 9) -> list[Beside]:
     MethodError
         If CLUE is not installed, or the two disagree on the number of rows.
     """
-    if not is_installed():
-        raise MethodError("CLUE is not installed, so there is nothing to compare with")
+    if find_spec("clue") is None:
+        raise MethodError(
+            "CLUE is not installed, so there is nothing to compare with; it is used where Python finds it "
+            "(https://github.com/Antonio-JP/CLUE)"
+        )
     # It logs to a file where it is imported.
     with tempfile.TemporaryDirectory() as scratch, contextlib.chdir(scratch):
         clue = import_module("clue")

@@ -21,7 +21,6 @@ other is a file, fceri_ji.ode, measured where --models names the folder that it 
 systems of growing size, --compare files that CLUE reads and lumps in the same process, where it is installed,
 --forward files whose forward equivalence is measured beside.
 """
-_NO_CLUE = "CLUE is not installed, so nothing was compared (https://github.com/Antonio-JP/CLUE; on the path)"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -50,22 +49,21 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> Answer:
     """Run the experiment."""
-    from symlump.bench.linear.clue import beside, is_installed
+    from symlump.bench.linear.clue import beside
     from symlump.bench.linear.forward import beside_forward
     from symlump.bench.linear.growth import growth
     from symlump.bench.linear.measure import measure
 
     only = bool(options.growth or options.compare or options.forward) and options.models is None
     with working("measuring"):
+        cases = [(file, keep) for file, keep in options.compare]
+        compared = beside(cases) if cases else []
         rows = [] if only else measure(options.quick, options.models)
         grown = growth(options.quick) if options.growth else []
-        cases = [(file, keep) for file, keep in options.compare]
-        compared = beside(cases) if cases and is_installed() else []
         others = beside_forward([(file, name) for file, name in options.forward])
-    skipped = bool(cases) and not is_installed()
     return Answer(
-        lambda: _data(rows, grown, compared, others, skipped),
-        lambda: "\n\n".join(_tables(rows, grown, compared, others) + [_NO_CLUE] * skipped),
+        lambda: _data(rows, grown, compared, others),
+        lambda: "\n\n".join(_tables(rows, grown, compared, others)),
     )
 
 
@@ -74,17 +72,15 @@ def _data(
     grown: list[Growth],
     compared: list[Beside],
     others: list[BesideForward],
-    skipped: bool,
 ) -> Any:
     measured = [asdict(row) | {"reached": row.reached} for row in rows]
-    if not (grown or compared or others or skipped):
+    if not (grown or compared or others):
         return measured
     return {
         "rows": measured,
         "growth": [asdict(row) for row in grown],
         "beside_clue": [asdict(row) for row in compared],
         "beside_forward": [asdict(row) for row in others],
-        "note": _NO_CLUE if skipped else None,
     }
 
 

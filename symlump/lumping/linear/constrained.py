@@ -23,6 +23,7 @@ from symlump.errors import (
     InputError,
     MethodError,
     NotPolynomialError,
+    UnknownVariableError,
     VariableError,
 )
 from symlump.lumping.equivalence import LumpingMethod, check_system
@@ -253,7 +254,7 @@ def read_polynomial(observable: Any, ode: ODE, further: Iterable[str] = ()) -> P
             raise VariableError(
                 "an observable is empty: name a variable, or write a linear form such as '2*x + y'"
             ) from None
-        said = str(problem)
+        said, kind = str(problem), VariableError
         found = re.search("the name '(.+)' is not defined$", said)
         missing = found[1] if found else None
         if missing == text:
@@ -261,9 +262,9 @@ def read_polynomial(observable: Any, ode: ODE, further: Iterable[str] = ()) -> P
         elif missing not in (None, "I"):
             try:
                 ode.position(missing)
-            except VariableError as unknown:
-                said = str(unknown)
-        raise refusal(text, imaginary=missing == "I") or VariableError(
+            except UnknownVariableError as unknown:
+                said, kind = str(unknown), UnknownVariableError
+        raise refusal(text, imaginary=missing == "I") or kind(
             f"the observable {text!r} cannot be read: {said}"
         ) from None
     return polynomial

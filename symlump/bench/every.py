@@ -183,7 +183,12 @@ ENTRIES = (
         "fitted", None, "tanh", "0.5", f"AFDE;AFDE, fitted;dependence;dependence, fitted;{_PLAIN}"
     ),
     _evaluation(
-        "tuned", None, "tanh", "0.6,0.3,0.1", f"AFDE;AFDE, sums;dependence;{_PLAIN}", tuned=True
+        "tuned",
+        None,
+        "tanh;relu",
+        "0.6,0.3,0.1",
+        f"AFDE;AFDE, sums;dependence;{_PLAIN}",
+        tuned=True,
     ),
     _evaluation(
         "polynomial",
@@ -191,7 +196,6 @@ ENTRIES = (
         "polynomial:0,1,0.2",
         "0.8,0.6,0.4,0.2,0.1",
         f"AFDE;AFDE, sums;dependence;{_PLAIN};{_REFITTED};combined",
-        *("--seeds", "2"),
     ),
     _evaluation(
         "widths",

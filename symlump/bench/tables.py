@@ -10,9 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from symlump.bench.compared.ranks import LEVEL, ranks_table
+from symlump.bench.compared.ranks import (
+    LEVEL,
+    mean_interval,
+    mean_ranks,
+    ranks_table,
+    seeds_again,
+)
 from symlump.bench.tasks import METHODS, PRUNING, REFITTED, SOURCES
+from symlump.ode.exact import FloatArray
 from symlump.ode.notation import count_text
+from symlump.tables import markdown_table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -112,7 +120,7 @@ class Summary:
         rivals: Sequence[str] = PRUNING,
     ) -> MethodComparison:
         """Compare a method with all three pruning baselines, on each data set."""
-        ratios, excess = {}, {}
+        ratios, excess, drawn = {}, {}, []
         for dataset in self.datasets:
             mine = self.cell(dataset, method, share, what)
             others = [self.cell(dataset, name, share, what) for name in rivals]
@@ -125,7 +133,24 @@ class Summary:
             excess[dataset] = (
                 (mine.mean - base.mean) / (best - base.mean) if best > base.mean else np.inf
             )
-        return MethodComparison(ratios, excess, len(self.datasets))
+            known = [name for name, cell in zip(rivals, others, strict=True) if cell is not None]
+            drawn.append(np.log(self._ratios_again(dataset, method, known, share, what)))
+        interval = tuple(np.exp(mean_interval(drawn))) if drawn else (np.nan, np.nan)
+        return MethodComparison(ratios, excess, len(self.datasets), interval)
+
+    def _ratios_again(
+        self, dataset: str, method: str, rivals: Sequence[str], share: float, what: str
+    ) -> FloatArray:
+        """The ratio to the best rival, as it comes out when seeds are drawn again, the same for all."""
+        found = np.array(
+            [
+                [row[what] for row in self._groups[dataset, name, share]]
+                for name in (method, *rivals)
+            ]
+        )
+        again = found[:, seeds_again(found.shape[1])].mean(axis=2)
+        ratios: FloatArray = again[0] / again[1:].min(axis=0)
+        return ratios
 
 
 @dataclass(frozen=True)
@@ -140,11 +165,14 @@ class MethodComparison:
         The same after taking the uncompressed network's error off both: what compression costs.
     datasets : int
         How many there are.
+    interval : (float, float)
+        95 % of the geometric means of the ratios of data sets and seeds that were drawn again.
     """
 
     ratios: dict[str, float]
     excess: dict[str, float]
     datasets: int
+    interval: tuple[float, float]
 
     @property
     def lower(self) -> int:
@@ -165,6 +193,12 @@ class MethodComparison:
     def geometric_mean(self) -> float:
         """Of the ratios."""
         return float(np.exp(np.mean(np.log(list(self.ratios.values()))))) if self.ratios else np.nan
+
+    @property
+    def ratio(self) -> str:
+        """The geometric mean and its interval."""
+        low, high = self.interval
+        return f"{self.geometric_mean:.3g} ({low:.3g}–{high:.3g})"
 
 
 def by_architecture(rows: Sequence[Row]) -> dict[tuple[str, str], Summary]:
@@ -202,15 +236,14 @@ def headline(summary: Summary, rivals: Sequence[str] = PRUNING) -> str:
                 continue
             counts = (found.lower, found.half, found.half_excess)
             shown = " | ".join(f"{count} of {found.datasets}" for count in counts)
-            lines.append(f"| {method} | {share:.0%} | {shown} | {found.geometric_mean:.3g} |")
+            lines.append(f"| {method} | {share:.0%} | {shown} | {found.ratio} |")
     return "\n".join(lines)
 
 
 def errors(summary: Summary, share: float, what: str = "mse") -> str:
-    """Mean ± standard deviation by method and data set, as a Markdown table; * the smallest mean."""
+    """Mean ± standard deviation by method and data set, and mean ranks, in Markdown; * the smallest mean."""
     titles = [SOURCES[name].title for name in summary.datasets]
-    lines = ["| method | " + " | ".join(titles) + " |", "|---|" + "---|" * len(titles)]
-    lines.append(_line("uncompressed", [summary.base(name) for name in summary.datasets], []))
+    lines = [["uncompressed", *_cells([summary.base(name) for name in summary.datasets], []), ""]]
     cells = {
         m: [summary.cell(d, m, share, what) for d in summary.datasets] for m in summary.methods
     }
@@ -218,18 +251,21 @@ def errors(summary: Summary, share: float, what: str = "mse") -> str:
         min((cell.mean for row in cells.values() if (cell := row[c]) is not None), default=np.nan)
         for c in range(len(titles))
     ]
-    for method, row in cells.items():
-        if any(cell is not None for cell in row):
-            lines.append(_line(method, row, best))
-    return "\n".join(lines)
+    known = [name for name, row in cells.items() if any(cell is not None for cell in row)]
+    ranks = mean_ranks(summary.rows, known, share, what)
+    least = min(rank.mean for rank in ranks.values()) if ranks else np.nan
+    for name in known:
+        rank = f"**{ranks[name]}**" if ranks[name].mean == least else str(ranks[name])
+        lines.append([name, *_cells(cells[name], best), rank])
+    return markdown_table(("method", *titles, "mean rank, first"), lines)
 
 
-def _line(name: str, cells: Sequence[TableCell | None], best: Sequence[float]) -> str:
+def _cells(cells: Sequence[TableCell | None], best: Sequence[float]) -> list[str]:
     shown = []
     for c, cell in enumerate(cells):
         mark = "*" if best and cell is not None and cell.mean == best[c] else ""
         shown.append("–" if cell is None else f"{cell}{mark}")
-    return f"| {name} | " + " | ".join(shown) + " |"
+    return shown
 
 
 def seconds(summary: Summary) -> str:

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from symlump import from_torch
+from symlump.bench.compared.pages import write_tables
 from symlump.bench.hmatrix import measure
 from symlump.bench.hmatrix import text as kernel_text
 from symlump.bench.kept.rows import csv_of, rows_of
@@ -16,13 +17,14 @@ from symlump.bench.physics_informed.experiment import (
     PinnExperiment,
     PinnRow,
     markdown,
+    ranks_of,
     run,
     text,
 )
 from symlump.bench.physics_informed.forms import METHODS, compress_form
 from symlump.bench.physics_informed.training import minimize, pinn
 from symlump.datasets.pinn import loss_function, poisson
-from symlump.errors import MethodError
+from symlump.errors import FileFormatError, MethodError
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +39,36 @@ def rows(tmp_path_factory):
     assert run(plan, folder) == found
     assert len(list(folder.iterdir())) == 1 + len(plan.methods)
     return found
+
+
+def row(problem, seed, method, error):
+    nothing = dict.fromkeys(("condition", "largest", "smallest", "to_loss", "kernel"))
+    how = {"loss": error, "error": error, "time": 1.0, "error_trained": error, "retained": 0.5}
+    return PinnRow(problem, seed, method, 0.5, error_dense=0.1, **how, **nothing)
+
+
+def test_several_networks_are_ranked_and_their_spread_is_shown(tmp_path):
+    errors = {"a": [1.0, 3.0, 2.0], "b": [4.0, 2.5, 3.0]}
+    found = [
+        row(problem, seed, method, error)
+        for problem in ("P", "Q") for method, own in errors.items() for seed, error in enumerate(own)
+    ]  # fmt: skip
+    ((_, header, lines),) = ranks_of(found)
+    assert header == ("method", "loss", "error", "kernel changed", "error after training")
+    assert [[part[:3] for part in line[1:]] for line in lines] == [
+        ["**1", "**1", "–", "**1"],
+        ["1.7", "1.7", "–", "1.7"],
+    ]
+    assert all(cell.strip("*").endswith(", 67 %") for cell in (lines[0][1], lines[0][4]))
+    assert "50% of the storage; mean ranks" in text(found) and "mean ranks" not in text(found[:1])
+    shown = markdown(found)
+    assert "medians of 3 seeds (least–largest)" in shown
+    assert "| a | 50.0 | 2 (1–3) | 2 (1–3) | – |" in shown
+    (tmp_path / "r.csv").write_text(csv_of(PinnRow, found))
+    page = write_tables("<!-- table r.csv pinn-ranks share=0.5 -->\n<!-- end -->\n", tmp_path)
+    assert "| a | **1.3 (" in page and "| b | 1.7 (" in page
+    with pytest.raises(FileFormatError, match="say share=…, one of 0.5"):
+        write_tables("<!-- table r.csv pinn-ranks -->\n<!-- end -->\n", tmp_path)
 
 
 def test_every_method_is_compared_at_equal_storage(rows):

@@ -7,6 +7,7 @@ import pytest
 
 from symlump.bench.every import ENTRIES, Entry, run_every
 from symlump.cli.bench.command import EXPERIMENTS
+from symlump.cli.bench.every import DESCRIPTION
 from symlump.cli.main import main
 
 NOWHERE = {"data": None, "networks": None, "digits": None}
@@ -29,6 +30,12 @@ def test_entries_are_experiments_with_options_that_parse():
             parser = argparse.ArgumentParser()
             known[entry.command or entry.name].options(parser)
             parser.parse_args(entry.arguments(quick, places))
+
+
+def test_help_names_the_further_tables():
+    for entry in ENTRIES:
+        if entry.command is not None:
+            assert entry.name in DESCRIPTION
 
 
 def test_every_file_of_rows_of_the_pages_comes_from_an_entry():

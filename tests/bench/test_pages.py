@@ -40,6 +40,7 @@ def test_pictures_are_drawn_from_the_rows_beside_the_page():
 WORDS = {
     "| data set | task | inputs → outputs | source |",
     "| tried | how |",
+    "| asked | found | where |",
     "| | step | with $a = W u + b + V h + d$ |",
 }
 
@@ -129,6 +130,32 @@ def test_behind_says_who_is_first_and_by_how_much(tmp_path):
     ]
 
 
+def test_against_and_means_say_how_sure_they_are(tmp_path):
+    errors = {
+        "reaction": {"AFDE": [1.0, 2.0], "Wanda": [2.0, 4.0], "magnitude, global": [4.0, 8.0]},
+        "metro": {"AFDE": [4.0, 6.0], "Wanda": [2.0, 3.0], "magnitude, global": [9.0, 9.0]},
+    }
+    table = [
+        {"activation": "relu", "dataset": d, "seed": s, "share": 0.5, "method": m, "mse": mse, "mse_base": 1}
+        for d, found in errors.items() for m, values in found.items() for s, mse in enumerate(values)
+    ]  # fmt: skip
+    (tmp_path / "r.csv").write_text(errors_csv(table, ["activation", "dataset"]))
+    page = "".join(
+        f"<!-- table r.csv {kind} -->\n<!-- end -->\n" for kind in ("against", "means share=0.5")
+    )
+    lines = write_tables(page, tmp_path).splitlines()
+    # The ratio is ½ on one set and 2 on the other, on either seed: 1, and ½ or 2 where one set is drawn twice.
+    assert "| AFDE | 1, 1 of 2; 1 (0.5–2) |" in lines
+    assert lines[6:-1] == [
+        "| method | reaction network | Metro | mean rank, first |",
+        "|---|---|---|---|",
+        "| uncompressed | 1 ± 0 | 1 ± 0 |  |",
+        "| AFDE | 1.5 ± 0.71* | 5 ± 1.4 | **1.5 (1.0–2.0), 50 %** |",
+        "| magnitude, global | 6 ± 2.8 | 9 ± 0 | 3.0 (3.0–3.0), 0 % |",
+        "| Wanda | 3 ± 1.4 | 2.5 ± 0.71* | **1.5 (1.0–2.0), 50 %** |",
+    ]
+
+
 def test_right_has_a_column_for_each_network(tmp_path):
     table = [
         row | {"mse": 10.0 + (row["method"] == "b"), "mse_base": 5.0} for row in rows(shares=(0.5,))
@@ -155,6 +182,7 @@ def test_rows_of_networks_of_others_and_of_kernels(tmp_path):
                 TrainedRow("a", "magnitude", 0.5, False, None, None, "not reached"),
                 TrainedRow("a", "AFDE", 0.5, True, 0.8, None),
                 TrainedRow("a", "Wanda", 0.5, True, 0.8, None),
+                TrainedRow("b", "(as it is)", 1.0, False, None, 0.0),
                 TrainedRow("b", "AFDE", 0.3, False, None, 0.3),
                 TrainedRow("b", "magnitude", 0.3, False, None, 0.2),
             ],
@@ -172,8 +200,8 @@ def test_rows_of_networks_of_others_and_of_kernels(tmp_path):
         "| a | quantized | 95.00 |  |  |",
         "| a | magnitude | – |  |  |",
         "| a | Wanda |  | **80.00** |  |",
-        "| b | AFDE |  |  | 0.3 |",
-        "| b | magnitude |  |  | **0.2** |",
+        "| b (error) | AFDE |  |  | 0.3 |",
+        "| b (error) | magnitude |  |  | **0.2** |",
         "| 4 | 1 | 16 | 1.0 | 0.5 | 2.00 | 0.00e+00 | 0.00e+00 | 1.5 | 2.5 |",
     ]
 

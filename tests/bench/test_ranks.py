@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from symlump.bench.compared.ranks import mean_ranks, ranks_table
+from symlump.bench.compared.ranks import mean_interval, mean_ranks, ranks_table, seeds_again
 
 
 def rows(errors, share=0.5):
@@ -48,6 +48,27 @@ def test_intervals_cover_the_truth():
         }
         rank = mean_ranks(rows(errors), ["a", "b"], 0.5)["a"]
         covered += rank.low <= 1.5 <= rank.high
+    assert covered >= 52
+
+
+def test_the_interval_of_a_mean():
+    # Of two sets drawn twice the mean is 0, ½ or 1, in a quarter, a half and a quarter of the draws.
+    assert mean_interval([np.array([0.0]), np.array([1.0])]) == (0.0, 1.0)
+    # One set: what its seeds drawn again give, so the percentiles of these.
+    values = np.random.default_rng(1).permutation(4000) / 4000
+    assert mean_interval([values]) == pytest.approx((0.025, 0.975), abs=0.02)
+    # Sets of different lengths are drawn alike.
+    low, high = mean_interval([np.zeros(1), np.ones(999)])
+    assert (low, high) == (0.0, 1.0)
+
+
+def test_intervals_of_means_cover_the_truth():
+    rng, covered = np.random.default_rng(0), 0
+    for _ in range(60):
+        found = rng.normal(size=(8, 5))
+        again = [own[seeds_again(5)].mean(axis=1) for own in found]
+        low, high = mean_interval(again)
+        covered += low <= 0 <= high
     assert covered >= 52
 
 

@@ -3,8 +3,8 @@
 ``<!-- table FILE.csv KIND option=value … -->`` and ``<!-- end -->`` are the marks of a table; kinds are those
 of :mod:`symlump.bench.compared.tables`. Options of all that show paired runs are ``group``, the title of a
 group of rows where a file has several, and ``methods``, or all ``but`` these, separated by semicolons. A
-picture stands between ``<!-- picture FILE.csv option=value … -->`` and the same end; a text in the file says of
-which rows it was drawn, and how.
+picture stands between ``<!-- picture FILE.csv option=value … -->`` and the same end; its ``after`` says what
+followed compression, where something did. A text in the file says of which rows it was drawn, and how.
 """
 
 from __future__ import annotations
@@ -102,7 +102,8 @@ def draw(mark: str, path: Path, folder: Path) -> None:
     asked = _Mark.of(PICTURE, mark)
     rows, methods = asked.chosen(folder)
     summary = Summary(rows)
-    title = f"{asked.options.get('group', asked.file)}, {summary.seeds_text}, no retraining"
+    after = asked.options.get("after", "no retraining")
+    title = f"{asked.options.get('group', asked.file)}, {summary.seeds_text}, {after}"
     save_picture(picture(summary, title, methods), path, asked.source(folder))
 
 
@@ -141,6 +142,8 @@ class _Mark:
         allowed = OTHERS[kind].options if kind in OTHERS else _COMMON
         if kind in KINDS:
             allowed += KINDS[kind].options
+        elif kind == PICTURE:
+            allowed += ("after",)
         for name in options:
             if name not in allowed:
                 raise FileFormatError(f"{whole}: {kind} has no option {name!r}")

@@ -9,11 +9,13 @@ import numpy as np
 from scipy.stats import rankdata
 
 from symlump.bench.compared.runs import Row, errors_of, groups_of
+from symlump.ode.exact import FloatArray, IntArray
 from symlump.tables import markdown_table
 
 _DRAWS = 2000
 #: Of the intervals, in per cent.
 LEVEL = 95
+_LIMITS = ((100 - LEVEL) / 2, (100 + LEVEL) / 2)
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,7 @@ def mean_ranks(
             ],
             axis=0,
         )
-    low, high = np.percentile(drawn, [(100 - LEVEL) / 2, (100 + LEVEL) / 2], axis=0)
+    low, high = np.percentile(drawn, _LIMITS, axis=0)
     mean = np.mean([r.mean(axis=0) for r in ranks], axis=0)
     found = np.array(
         [[run[m] for m in methods] for runs in errors.values() for run in runs.values()]
@@ -108,6 +110,42 @@ def mean_ranks(
         name: MeanRank(float(mean[k]), float(low[k]), float(high[k]), float(first[k]))
         for k, name in enumerate(methods)
     }
+
+
+def mean_interval(values: Sequence[FloatArray], seed: int = 0) -> tuple[float, float]:
+    """The interval of a mean over data sets, where each is drawn again, too.
+
+    Parameters
+    ----------
+    values : sequence of ndarray
+        For each data set what comes out when its seeds are drawn again, many times.
+    seed : int
+        Of the draws.
+
+    Examples
+    --------
+    >>> mean_interval([np.array([1.0]), np.array([1.0])])
+    (1.0, 1.0)
+    """
+    generator, count = np.random.default_rng(seed), len(values)
+    sets = generator.integers(count, size=(_DRAWS, count))
+    lengths = np.array([len(own) for own in values])
+    places = generator.integers(lengths[sets])
+    starts = np.concatenate(([0], np.cumsum(lengths)[:-1]))
+    means = np.concatenate(values)[starts[sets] + places].mean(axis=1)
+    low, high = np.percentile(means, _LIMITS)
+    return float(low), float(high)
+
+
+def seeds_again(count: int, seed: int = 0) -> IntArray:
+    """Seeds drawn again with replacement, many times: a row for each time.
+
+    Examples
+    --------
+    >>> seeds_again(3).shape
+    (2000, 3)
+    """
+    return np.random.default_rng(seed).integers(count, size=(_DRAWS, count))
 
 
 def ranks_table(rows: Sequence[Row], methods: Sequence[str]) -> str:

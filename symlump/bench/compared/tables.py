@@ -42,7 +42,7 @@ def _ranks(rows: Sequence[Row], methods: Sequence[str], options: Options) -> str
 
 
 def _means(rows: Sequence[Row], methods: Sequence[str], options: Options) -> str:
-    """Mean and standard deviation at one size, a column for each data set."""
+    """Mean and standard deviation at one size, a column for each data set, and mean ranks."""
     return errors(Summary([row for row in rows if row["method"] in methods]), _share(rows, options))
 
 
@@ -68,10 +68,8 @@ def _against(rows: Sequence[Row], methods: Sequence[str], options: Options) -> s
         lines.append([method])
         for share in summary.shares:
             found = summary.against_pruning(method, share, rivals=rivals)
-            lower, half, ratio = found.lower, found.half, found.geometric_mean
-            lines[-1].append(
-                f"{lower}, {half} of {found.datasets}; {ratio:.3g}" if found.ratios else "–"
-            )
+            counts = f"{found.lower}, {found.half} of {found.datasets}"
+            lines[-1].append(f"{counts}; {found.ratio}" if found.ratios else "–")
     return markdown_table(("method", *(f"{share:.0%}" for share in summary.shares)), lines)
 
 
@@ -204,6 +202,20 @@ def _pinn(text: str, options: Options) -> str:
     return groups[options["group"]]
 
 
+def _pinn_ranks(text: str, options: Options) -> str:
+    """Mean ranks over all equations and seeds at one size, a line for each method."""
+    from symlump.bench.kept.rows import rows_of
+    from symlump.bench.physics_informed.experiment import PinnRow, ranks_of
+
+    tables = {
+        f"{share:g}": markdown_table(header, lines)
+        for share, header, lines in ranks_of(rows_of(PinnRow, text, "bench pinn"))
+    }
+    if options.get("share") not in tables:
+        raise FileFormatError(f"say share=…, one of {', '.join(tables)}")
+    return tables[options["share"]]
+
+
 def _trained(text: str, options: Options) -> str:
     """Networks of others: a line for each network and method, the best of each in bold, rounding left aside."""
     from symlump.bench.kept.rows import rows_of
@@ -246,6 +258,7 @@ class Other:
 #: Kinds of files with rows of their own.
 OTHERS = {
     "pinn": Other(_pinn, ("group",)),
+    "pinn-ranks": Other(_pinn_ranks, ("share",)),
     "trained": Other(_trained),
     "packed": Other(_packed),
     "hmatrix": Other(_hmatrix),

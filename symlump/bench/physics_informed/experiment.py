@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from symlump.bench.compared.ranks import mean_ranks
 from symlump.bench.physics_informed.forms import METHODS, Compressed, compress_form, recompress_to
 from symlump.bench.physics_informed.training import Loss, minimize, pinn, train_pinn
 from symlump.bench.train import one_thread
@@ -313,12 +314,28 @@ HEADER = (
 )
 
 
+#: Of these the table shows the least and the largest over seeds, too.
+_SPREAD = ("loss", "error", "kernel", "error_trained")
+#: What methods are ranked by, and what it is called.
+RANKED = {
+    "loss": "loss",
+    "error": "error",
+    "kernel": "kernel changed",
+    "error_trained": "error after training",
+}
+
+
 def _cells(rows: Sequence[PinnRow]) -> tuple[str, ...]:
-    """One line of a table: medians over seeds."""
+    """One line of a table: medians over seeds, of some with the least and the largest."""
 
     def shown(name: str, form: str = ".2g", factor: float = 1.0) -> str:
         values = [getattr(row, name) for row in rows]
-        return "–" if None in values else format(factor * median(values), form)
+        if None in values:
+            return "–"
+        least, middle, most = (
+            format(factor * value, form) for value in (min(values), median(values), max(values))
+        )
+        return f"{middle} ({least}–{most})" if name in _SPREAD and len(rows) > 1 else middle
 
     reached = [inf if row.to_loss is None else row.to_loss for row in rows]
     evaluations = "not reached" if median(reached) == inf else f"{median(reached):.0f}"
@@ -342,16 +359,44 @@ def groups_of(rows: Sequence[PinnRow]) -> list[tuple[str, list[tuple[str, ...]]]
     tables = []
     for (problem, share), methods in groups.items():
         first = next(iter(methods.values()))
-        seeds = "" if len(first) == 1 else f"; medians of {len(first)} seeds"
+        seeds = "" if len(first) == 1 else f"; medians of {len(first)} seeds (least–largest)"
         error = median(row.error_dense for row in first)
         title = f"{problem}, {share:.0%} of the storage; error uncompressed {error:.2g}{seeds}"
         tables.append((title, [_cells(found) for found in methods.values()]))
     return tables
 
 
+def ranks_of(
+    rows: Sequence[PinnRow],
+) -> list[tuple[float, tuple[str, ...], list[tuple[str, ...]]]]:
+    """For each share a header, and the mean ranks of every method over problems and seeds."""
+    tables = []
+    for share in dict.fromkeys(row.share for row in rows):
+        plain = [asdict(row) | {"dataset": row.problem} for row in rows if row.share == share]
+        methods = list(dict.fromkeys(row["method"] for row in plain))
+        columns = []
+        for what in RANKED:
+            known = {row["method"] for row in plain if row[what] is not None}
+            ranks = mean_ranks(plain, [name for name in methods if name in known], share, what)
+            least = min((rank.mean for rank in ranks.values()), default=0.0)
+            bold = {name: "**" if rank.mean == least else "" for name, rank in ranks.items()}
+            columns.append(
+                {name: f"{bold[name]}{rank}{bold[name]}" for name, rank in ranks.items()}
+            )
+        lines = [(name, *(column.get(name, "–") for column in columns)) for name in methods]
+        tables.append((share, ("method", *RANKED.values()), lines))
+    return tables
+
+
 def text(rows: Sequence[PinnRow]) -> str:
-    """One table for each problem and share."""
-    return "\n\n".join(f"{title}\n{table_text(HEADER, group)}" for title, group in groups_of(rows))
+    """One table for each problem and share, and mean ranks for each share."""
+    parts = [f"{title}\n{table_text(HEADER, group)}" for title, group in groups_of(rows)]
+    if len({(row.problem, row.seed) for row in rows}) > 1:
+        parts += [
+            f"{share:.0%} of the storage; mean ranks\n{table_text(header, lines)}"
+            for share, header, lines in ranks_of(rows)
+        ]
+    return "\n\n".join(parts)
 
 
 def markdown(rows: Sequence[PinnRow]) -> str:

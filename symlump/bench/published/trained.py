@@ -291,19 +291,23 @@ def table(rows: Sequence[TrainedRow], bold: bool = False) -> Table:
     --------
     >>> rows = [TrainedRow("n", name, 0.5, False, None, e) for name, e in (("a", 0.1), ("b", 0.2))]
     >>> table(rows, bold=True)
-    (('network', 'method', '50 %, no data'), [('n', 'a', '**0.1**'), ('n', 'b', '0.2')])
+    (('network', 'method', '50 %, no data'), [('n (error)', 'a', '**0.1**'), ('n (error)', 'b', '0.2')])
     """
     best: dict[tuple[str, float, bool], str] = {}
     for row in sorted(rows, key=lambda row: (-(row.accuracy or 0.0), row.error or 0.0)):
         if _shown(row) != "–" and row.method not in _ASIDE:
             best.setdefault((row.network, row.share, row.data), _shown(row))
+    of_errors = {row.network for row in rows if row.error is not None}
     lines: dict[tuple[str, str], dict[tuple[float, bool], str]] = {}
     for row in rows:
+        if row.method == _WHOLE and row.network in of_errors:
+            continue  # its error is 0
         value = _shown(row)
         is_best = value == best.get((row.network, row.share, row.data))
         if bold and is_best and row.method not in _ASIDE:
             value = f"**{value}**"
-        lines.setdefault((row.network, row.method), {})[row.share, row.data] = value
+        name = f"{row.network} (error)" if row.network in of_errors else row.network
+        lines.setdefault((name, row.method), {})[row.share, row.data] = value
     found = {(row.share, row.data) for row in rows if row.method != _WHOLE}
     places = sorted(found, key=lambda place: (-place[0], place[1]))
     sizes = (f"{100 * share:.3g} %, {'data' if data else 'no data'}" for share, data in places)

@@ -16,6 +16,10 @@ to OUTPUT/NAME.txt, and the rows that pages show to OUTPUT/NAME (symlump bench p
 interrupted run resumes: give the same command again. What failed is reported, and tried again next time; what
 needs files that were not given is left out, and reported, too. At the end stand the seconds of all.
 
+Beside the experiments of symlump bench these are the further tables of the evaluation, each a run of bench
+trained (packed, digits) or afde (calibrated, ideas, options, fitted, tuned, polynomial, widths) with other
+methods and networks; they are no part of --quick, which takes minutes where the whole takes hours.
+
 examples:
   symlump bench all --quick
   symlump bench all --data UCI --networks onnx --digits mnist.npz --output results

@@ -17,9 +17,10 @@ Write the tables of Markdown pages anew. A table stands between two marks,
 and is made of the rows in FILE.csv beside the page, as bench afde, budgets, channels, transformer and recurrent
 write them. Kinds: ranks; means (share=S); against (rivals=plain, or refitted); behind (of=METHOD); ratios;
 right; errors. Every one takes group=…, where a file has several groups of runs, and methods="A;B", or
-but="A;B". Rows of bench pinn (group=…), trained and hmatrix have kinds of these names; packed shows those of
-trained with the bytes of files. A picture of errors against sizes stands between <!-- picture FILE.csv … -->
-and <!-- end -->, and is drawn anew where its rows are others.
+but="A;B". Rows of bench pinn (group=…), trained and hmatrix have kinds of these names; pinn-ranks (share=S)
+ranks the first, packed shows those of trained with the bytes of files. A picture of errors against sizes stands
+between <!-- picture FILE.csv … --> and <!-- end -->, and is drawn anew where its rows are others; after="…" is
+for its title, where networks were trained further.
 
 examples:
   symlump bench pages docs/learn/*.md

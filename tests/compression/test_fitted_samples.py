@@ -13,6 +13,7 @@ import symlump as sl
 from symlump.compression.merging import values as held
 from symlump.compression.merging.effect import outputs_on, read_effects
 from symlump.compression.merging.merge import Merging
+from symlump.compression.merging.refit import fit_members
 from symlump.compression.merging.values import SampledValues
 from symlump.compression.merging.ward import cut_to, merge_tree, squares_from
 from symlump.compression.moments import Normal
@@ -133,7 +134,7 @@ def test_wide_networks_are_analysed_in_their_own_precision(bias):
         before = wide("float64", bias=bias)(x)
         errors = [np.mean((result.network(x) - before) ** 2) for result in (one, other)]
         assert 0 < errors[0] == pytest.approx(errors[1], rel=1e-3)
-        assert one.defect == pytest.approx(other.defect, rel=1e-4)
+        assert one.defect == pytest.approx(other.defect, rel=1e-3)
 
 
 def test_values_keep_the_precision_of_the_samples():
@@ -236,10 +237,56 @@ def test_normal_numbers_in_single_precision(count):
     np.testing.assert_allclose(y, 2 + 2 * x, rtol=1e-5, atol=1e-5)
 
 
+def test_directions_of_samples_are_orthogonal():
+    """As many at a time as there are inputs; lengths, and each number, are as of a normal distribution."""
+    x = np.float64(Normal().sample(1000, 96, 2, np.float32))
+    lengths = np.linalg.norm(x, axis=1)
+    assert stats.kstest(lengths**2, "chi2", args=(96,)).pvalue > 1e-3
+    assert stats.kstest(x.ravel(), "norm").pvalue > 1e-3
+    directions = x / lengths[:, None]
+    for some in np.split(directions, range(96, 1000, 96)):
+        np.testing.assert_allclose(some @ some.T, np.eye(len(some)), atol=1e-5)
+    first, second = directions[:96], directions[96:192]
+    assert np.abs(first @ second.T).max() < 0.7  # other directions than before
+    few = np.float64(Normal().sample(1000, 8, 2, np.float32))
+    few /= np.linalg.norm(few, axis=1, keepdims=True)
+    assert np.abs(few[:8] @ few[:8].T - np.eye(8)).max() > 0.1
+
+
+@pytest.mark.parametrize(("inputs", "taken"), [(256, 1280), (100, 2048)])
+def test_few_samples_where_their_directions_are_orthogonal(inputs, taken):
+    generator = np.random.default_rng(13)
+    weights = [generator.normal(size=shape) / 16 for shape in ((256, inputs), (256, 256), (4, 256))]
+    net = sl.Network.dense(weights, activation="relu", dtype="float32")
+    (merging,) = Merging.of(net, Normal(), Linkage.VARIANCE)
+    assert len(merging.values.samples[0]) == taken
+    given = generator.normal(size=(3000, inputs))
+    (merging,) = Merging.of(net, given, Linkage.VARIANCE)
+    assert len(merging.values.samples[0]) == 2048
+
+
+def test_fits_of_many_units_solve_the_normal_equations():
+    """By an inverse, too, where as many columns are wanted as there are units."""
+    generator = np.random.default_rng(14)
+    h = generator.normal(size=(900, 80)) + 1
+    for columns in (40, 120):
+        wanted = np.tanh(h @ generator.normal(size=(80, columns)) / 9)
+        none = np.zeros((columns, 80))
+        matrix, constant = fit_members(SampledValues((h,)).moments, h, wanted, none, True)
+        gap = h - h.mean(axis=0)
+        gram = gap.T @ gap
+        gram += 1e-6 * np.trace(gram) / 80 * np.eye(80)
+        expected = np.linalg.solve(gram, gap.T @ wanted).T
+        np.testing.assert_allclose(matrix, expected, rtol=0, atol=1e-10)
+        np.testing.assert_allclose(
+            constant, wanted.mean(axis=0) - matrix @ h.mean(axis=0), atol=1e-10
+        )
+
+
 def test_effects_of_the_last_units_are_exact_in_wide_networks():
     """Signs are orthogonal, so the mean over samples is the sum over outputs."""
     net = wide("float64")
-    x = np.random.default_rng(9).normal(size=(512, 6))
+    x = np.random.default_rng(9).normal(size=(256, 6))
     found = read_effects(net, [x])
     last = net.layers[-1].weight
     (name,) = (layer.inputs[0] for layer in net.layers[-1:])
@@ -294,4 +341,4 @@ def test_networks_are_compared_with_the_originals_outputs():
     plan.retain(0.5)
     known = plan._in_all_units()[0]._outputs
     np.testing.assert_allclose(known, outputs_on(plan.network, plan._seen), rtol=0, atol=1e-5)
-    assert len(known) == 1024
+    assert len(known) == 512

@@ -29,6 +29,8 @@ from symlump.ode.exact import FloatArray
 _MOST = 1 << 22  # samples times units of a layer
 _NUMBERS = 1 << 23  # of all values together, where there are grids
 _SAMPLES = 512
+#: In wide networks effects are means over so many.
+_WIDE_SAMPLES = 256
 #: So many samples are compared at once, as new memory takes time.
 _TOGETHER = 256
 _SEED = 0
@@ -91,7 +93,7 @@ def read_effects(
     Parameters
     ----------
     samples : sequence of ndarray, each of shape (samples, …)
-        Of each input. In a wide network only the first 512 are used: these are means, and need no more.
+        Of each input. In a wide network only the first 256 are used: these are means, and need no more.
     known : mapping of str to ndarray, optional
         Values on these samples that are known, by name.
 
@@ -114,7 +116,7 @@ def read_effects(
     chunk = int(np.clip(_MOST // largest, 8, 1024)) if largest else 1024
     widest = max(layer.units for layer in network.layers)
     wide = is_wide(network)
-    used = _SAMPLES if wide else max(1024, _MOST // widest)
+    used = _WIDE_SAMPLES if wide else max(1024, _MOST // widest)
     if in_single(network):
         network = to_single(network)
         samples = [x[:used].astype(np.float32, copy=False) for x in samples]

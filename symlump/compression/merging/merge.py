@@ -43,8 +43,10 @@ from symlump.compression.merging.values import (
     Values,
     ValueWalk,
     analysed_values,
+    in_single,
     is_wide,
     memory_for,
+    to_single,
     values_to_fit,
 )
 from symlump.compression.merging.ward import cut_to
@@ -104,6 +106,7 @@ class Merging:
     floor: float = 0.0
     budget: int = 0
     memory: Memory | None = field(default=None, repr=False)
+    _found: dict[float, list[int]] = field(default_factory=dict, init=False, repr=False)
 
     @classmethod
     def of(
@@ -133,11 +136,12 @@ class Merging:
             else:
                 memory = memory_for(network, values)
             if memory is not None and wide:
-                walk = ValueWalk(network, values, memory)
+                seen = to_single(network) if in_single(network) else network
+                walk = ValueWalk(seen, values, memory)
                 for layer in network.layers:
                     walk.until(layer.inputs[0])
                 assert isinstance(values, SampledValues)
-                read = read_effects(network, values.samples, memory.values)
+                read = read_effects(seen, values.samples, memory.values)
             else:
                 read = read_effects(network, samples)
             units = ["layer" if unit == "layer" else "output" for unit in relative_to]
@@ -170,6 +174,10 @@ class Merging:
         """How many merges within a tolerance are left out, as the budget allows."""
         return sum(self._left(eps)) - sum(self._within(eps))
 
+    def counts(self, eps: float) -> list[int]:
+        """How many groups each axis has at a tolerance."""
+        return self._level(self._left(eps))
+
     def _grouped(self, left: list[int]) -> IntArray:
         """The group of each unit, where each axis has so many."""
         return regroup(
@@ -199,6 +207,12 @@ class Merging:
 
         What remains of the merges of an axis are its cheapest, so every group still is within the tolerance.
         """
+        if eps not in self._found:
+            self._found.clear()  # one is asked for a few times
+            self._found[eps] = self._left_at(eps)
+        return self._found[eps]
+
+    def _left_at(self, eps: float) -> list[int]:
         left = self._within(eps)
         if not self.budget or self._size(left) > self.budget:
             return left

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any, TypeAlias
 
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve
+from scipy.linalg import cho_factor, cho_solve, lapack
 from scipy.sparse import csr_array
 
 from symlump.compression.merging.effect import flat_outputs
@@ -33,6 +33,8 @@ from symlump.ode.exact import FloatArray, IntArray
 _RIDGE = 1e-6
 #: From one tolerance to the next, units are remembered after so many fits.
 _FEW_FITS = 2
+#: From so many rows on, and for as many columns, a matrix is inverted: products take less than solving does.
+_INVERTED = 64
 #: So many columns are solved for at once.
 _TOGETHER = 512
 
@@ -394,6 +396,12 @@ def solve_members(
     left = np.flatnonzero(right.any(axis=0))  # nothing of units that are as they were
     matrix = np.zeros((right.shape[1], len(gram)))
     factor = cho_factor(gram.T, overwrite_a=True)  # symmetric, and in the order that is not copied
+    if _INVERTED <= len(gram) <= left.size:
+        inverse, _ = lapack.dpotri(factor[0], lower=factor[1], overwrite_c=True)
+        inverse = np.tril(inverse) if factor[1] else np.triu(inverse).T
+        inverse += np.tril(inverse, -1).T
+        matrix[left] = right[:, left].T @ inverse
+        left = left[:0]
     for some in np.split(left, range(_TOGETHER, left.size, _TOGETHER)):
         columns = np.asfortranarray(right[:, some])
         matrix[some] = cho_solve(factor, columns, overwrite_b=True, check_finite=False).T

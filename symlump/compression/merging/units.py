@@ -25,7 +25,6 @@ from symlump.compression.merging.values import (
     Memory,
     Values,
     analysed_values,
-    even_rows,
     in_single,
     is_wide,
     memory_for,
@@ -54,8 +53,8 @@ if TYPE_CHECKING:
 #: What distances may be relative to: of functions, and of anything.
 _FUNCTION_UNITS = ("output", "parameters", "layer")
 _UNITS = ("output", "layer")
-#: On so many samples the results of a wide network are compared.
-_SEEN = 1024
+#: On so many samples, or a few more, the results of a wide network are compared.
+_SEEN = 512
 
 
 class UnitPlan(NetworkPlan):
@@ -141,7 +140,8 @@ class UnitPlan(NetworkPlan):
     @cached_property
     def watch(self) -> OutputWatch:
         """See :class:`symlump.compression.reduction.NetworkPlan`."""
-        if self.method.inputs is not None:
+        functions = self.method.on != "state" and self.method.compared == "function"
+        if self.method.inputs is not None or (functions and is_wide(self.network)):
             return OutputWatch(self.network, self._stated[1])
         return OutputWatch.of(self.network, self._inputs)
 
@@ -203,7 +203,7 @@ class UnitPlan(NetworkPlan):
         careful = merging.with_floor()
         if method.floor is None and careful.parameters(inf) <= target:
             eps = max(careful.tolerance(target), float_info.min)
-            if not np.array_equal(careful.groups(eps), merging.groups(eps)):
+            if careful.counts(eps) != merging.counts(eps):
                 note = f"no layer below {careful.floor:g} of its units (floor={careful.floor:g})"
             merging, floor = careful, careful.floor
         else:
@@ -226,7 +226,7 @@ class UnitPlan(NetworkPlan):
             mergings = Merging.of(self.network, self._inputs, self._linkage, units)
             floor = method.floor or 0.0
             found = [{"merging": merging.with_floor(floor)} for merging in mergings]
-            vars(self).update(found[0])
+            vars(self).update(found[0], _ties=mergings[0].ties)
         elif method.on != "state":
             by_layer = replace(self.coefficients, units=layer_units(self.network, True, "layer"))
             found = [{"coefficients": self.coefficients}, {"coefficients": by_layer}]
@@ -273,11 +273,7 @@ class UnitPlan(NetworkPlan):
 
     def _few(self, value: FloatArray) -> FloatArray:
         """Of a value's rows those of few samples, if the network is wide."""
-        rows = even_rows(len(value), _SEEN) if is_wide(self.network) else None
-        if rows is None:
-            return value
-        step, rest = divmod(len(value), _SEEN)
-        return value[rows] if rest else value[::step]
+        return value[:: max(1, len(value) // _SEEN)] if is_wide(self.network) else value
 
     @cached_property
     def _exact_size(self) -> int:

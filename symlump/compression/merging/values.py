@@ -17,7 +17,15 @@ import numpy.typing as npt
 
 from symlump.compression.inputs import sample_count, samples_of
 from symlump.compression.merging.known_units import SeenGroups
-from symlump.compression.moments import Hermite, Moments, Normal, Sampled, hidden_degree, moments_of
+from symlump.compression.moments import (
+    Hermite,
+    Moments,
+    Normal,
+    Sampled,
+    hidden_degree,
+    is_turned,
+    moments_of,
+)
 from symlump.network.evaluate import evaluate
 from symlump.network.network import Network
 from symlump.network.nodes import Affine, Apply, Flatten, Input, Node
@@ -30,6 +38,9 @@ _ROWS_PER_COLUMN = 12
 #: Fits of dense layers take samples with so many numbers in all, and at least so many for each unit.
 _FITTED = 1 << 19
 _ROWS_PER_UNIT = 4
+#: Of samples with orthogonal directions, of at least half as many inputs as the widest layer has units, fewer
+#: do: so many, and at least so many for each unit.
+_TURNED, _TURNED_PER_UNIT = 1280, 3
 #: Networks of dense layers whose widest has so many units are analysed in their own precision.
 _WIDE = 256
 #: Where values are on grids, with so many numbers in the largest value, at least so many, and so many rows.
@@ -127,7 +138,7 @@ def values_of(
 
 
 def analysed_values(
-    network: Network, inputs: object, seed: int = 0, per_unit: int = _ROWS_PER_UNIT
+    network: Network, inputs: object, seed: int = 0, per_unit: int | None = None
 ) -> tuple[Values, tuple[FloatArray, ...]]:
     """Values and samples as from :func:`values_of`, in the precision in which the network is analysed.
 
@@ -140,7 +151,12 @@ def analysed_values(
     """
     if not is_wide(network):
         return values_of(network, inputs, seed)
-    count = min(sample_count(network), _fitted_count(_widest(network), per_unit))
+    widest = _widest(network)
+    count = min(sample_count(network), _fitted_count(widest, per_unit or _ROWS_PER_UNIT))
+    few = max(_TURNED, _TURNED_PER_UNIT * widest)
+    sizes = [prod(node.size) for node in network.inputs]
+    if per_unit is None and all(is_turned(few, size) and 2 * size >= widest for size in sizes):
+        count = min(count, few)
     values, samples = values_of(network, inputs, seed, count, np.float32)
     if isinstance(values, SampledValues):
         dtype = np.float32 if in_single(network) else np.float64

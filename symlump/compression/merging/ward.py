@@ -91,9 +91,9 @@ def _tree(squares: FloatArray, weights: FloatArray, linkage: Linkage) -> FloatAr
     np.add(weights[:, None], weights, out=pairs)
     squares /= np.maximum(pairs, np.finfo(np.float64).tiny, out=pairs)  # 0 where both are 0
     del pairs
-    if linkage is Linkage.VARIANCE:
+    name = {Linkage.CLOSURE: "single", Linkage.DIAMETER: "complete"}.get(linkage, "ward")
+    if name == "ward" and (weights != weights[0]).any():
         return _ward(squares, weights.astype(np.float64))
-    name = "single" if linkage is Linkage.CLOSURE else "complete"
     return np.asarray(hierarchy.linkage(squareform(np.sqrt(squares), checks=False), name))
 
 
@@ -229,10 +229,13 @@ def _as_tree(merges: FloatArray) -> FloatArray:
     """
     count = len(merges) + 1
     group, size = list(range(count)), [1] * (2 * count - 1)
-    tree: list[tuple[int, int, float, int]] = []
-    for new, (a, b, height) in enumerate(merges.tolist(), start=count):
-        first, second = sorted((group[int(a)], group[int(b)]))
-        group[int(b)] = new
-        size[new] = size[first] + size[second]
-        tree.append((first, second, height, size[new]))
-    return np.array(tree)
+    tree: list[tuple[int, int, int]] = []
+    places = merges[:, :2].astype(np.int64).tolist()
+    for new, (a, b) in enumerate(places, start=count):
+        first, second = group[a], group[b]
+        if second < first:
+            first, second = second, first
+        group[b] = new
+        size[new] = members = size[first] + size[second]
+        tree.append((first, second, members))
+    return np.insert(np.array(tree, dtype=np.float64).reshape(-1, 3), 2, merges[:, 2], axis=1)

@@ -8,7 +8,7 @@ that these make, and those that they read, number by number.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -208,14 +208,24 @@ def _distinct(rows: Sequence[IntArray]) -> int:
     return int(np.unique(np.stack(rows), axis=1).shape[1])
 
 
-def find_ties(network: Network) -> Ties:
-    """Find the units of a network, and which may merge."""
-    return _Finder(network).ties
+def find_ties(
+    network: Network,
+    apart: Collection[str] = (),
+) -> Ties:
+    """Find the units of a network, and which may merge.
+
+    Parameters
+    ----------
+    apart : collection of str
+        Steps whose channels are units of their own, so that what they read is as free as if they did not read
+        it: selections, which need each of theirs, and other steps where units meet.
+    """
+    return _Finder(network, apart).ties
 
 
 class _Finder:
-    def __init__(self, network: Network) -> None:
-        self._network = network
+    def __init__(self, network: Network, apart: Collection[str]) -> None:
+        self._network, self._apart = network, apart
         self._count = 0
         self._makers: list[str] = []  # what makes units, and how many, before any are tied
         self._made_by: list[int] = []
@@ -266,6 +276,8 @@ class _Finder:
     def _pass(self, node: Node) -> tuple[IntArray, IntArray]:
         given = [(self._units[name], self._positions[name]) for name in node.inputs]
         shapes = self._network.shapes
+        if node.name in self._apart:
+            return self._made(node, fixed=isinstance(node, Select))
         match node:
             case Affine(depthwise=False) if node.name in self._parts:
                 return self._made_of(self._parts[node.name], node)

@@ -7,23 +7,25 @@ from dataclasses import fields, replace
 
 import numpy as np
 
+from symlump.compression.relaxed.meeting import alike_but_heads, place_meetings
+from symlump.compression.relaxed.selected import Placed, select_alike
 from symlump.errors import MethodError
 from symlump.network.chain import Chain, Layer
 from symlump.network.network import Network
 from symlump.network.nodes import Affine, Concatenate, Node, Select
-from symlump.network.step_nodes import Attention
 from symlump.network.written.grouped import families
 
 #: What two networks may differ in: weights, names, and types of numbers in files.
 _OWN = {"name", "inputs", "weight", "bias", "weight_name", "bias_name", "doubt", "called", "whole"}
 
 
-def align(original: Network, reduced: Network) -> tuple[Network, Network]:
+def align(original: Network, reduced: Network) -> tuple[Network, Network, Placed]:
     """Both networks with the same nodes under the names of the original.
 
     Sums over groups of units are taken into the layer that reads them, and where one network has more layers
     than the other, linear layers into the next one: so a factorisation W ≈ U·V is one layer again. Weights that
-    layers share stay shared if the same layers share theirs in both networks; else each layer has its own.
+    layers share stay shared if the same layers share theirs in both networks; else each layer has its own. A
+    selection that one of them has is in both, and with what they say of units is the third that is returned.
 
     Raises
     ------
@@ -39,12 +41,16 @@ def align(original: Network, reduced: Network) -> tuple[Network, Network]:
     """
     one, two = _with_sums(original), _with_sums(reduced)
     two = _with_groups(one, two)
-    if list(map(type, one.nodes)) != list(map(type, two.nodes)):
+    found = select_alike(one, two)
+    if found is None and list(map(type, one.nodes)) != list(map(type, two.nodes)):
         one, two = _composed(one), _composed(two)
-    two = _renamed(one, two)
+        found = select_alike(one, two)
+    one, two, given = found or (one, two, Placed())
+    given = place_meetings(one, two, given) if found else given
+    two = _renamed(one, two, given)
     if _shared(one) != _shared(two):
-        return _untied(one), _untied(two)
-    return one, two
+        return _untied(one), _untied(two), given
+    return one, two, given
 
 
 def _shared(network: Network) -> set[frozenset[str]]:
@@ -146,7 +152,7 @@ def _product(second: Affine, first: Affine) -> Affine:
     return replace(first, name=second.name, weight=weight, bias=bias, weight_name="", bias_name="")
 
 
-def _renamed(original: Network, reduced: Network) -> Network:
+def _renamed(original: Network, reduced: Network, given: Placed) -> Network:
     """The reduced network under the names of the original's nodes."""
     if len(original.nodes) != len(reduced.nodes) or len(original.outputs) != len(reduced.outputs):
         raise _differ(
@@ -158,7 +164,7 @@ def _renamed(original: Network, reduced: Network) -> Network:
     for one, two in zip(original.nodes, reduced.nodes, strict=True):
         node = replace(two, name=one.name, inputs=tuple(names[name] for name in two.inputs))
         # What is selected, and heads, may be narrower; Quotient looks whether these are the same units.
-        alike = isinstance(one, Select) or _alike(one, _with_heads_of(one, node))
+        alike = isinstance(one, Select) or _alike(one, alike_but_heads(one, node, given))
         if type(one) is not type(two) or node.inputs != one.inputs or not alike:
             raise _differ(
                 f"step {one.name!r} of the original ({_described(one)}) meets {two.name!r} "
@@ -175,13 +181,6 @@ def _renamed(original: Network, reduced: Network) -> Network:
                 f"an output has shape {original.shapes[name]} in one, {network.shapes[name]} in the other"
             )
     return network
-
-
-def _with_heads_of(one: Node, two: Node) -> Node:
-    """An attention with the channels of another one's heads, where it has as many heads."""
-    if isinstance(one, Attention) and isinstance(two, Attention) and one.count == two.count:
-        return replace(two, heads=one.heads)
-    return two
 
 
 def _alike(one: Node, two: Node) -> bool:

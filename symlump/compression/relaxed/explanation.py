@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from symlump.compression.relaxed.quotient import CONSTANT, STAYS, UNREAD, ZERO, Marks, Quotient
+from symlump.compression.relaxed.quotient import CONSTANT, STAYS, UNREAD, ZERO, Quotient
+from symlump.compression.relaxed.readings import Marks
 from symlump.network.network import Network
 from symlump.network.nodes import Affine
 from symlump.network.shared import holding
@@ -185,9 +186,10 @@ class ReductionExplanation:
     def hint(self) -> str:
         """What to ask next, or why nothing can be certified."""
         if self.unbounded:
-            return (
-                f"How far outputs differ is not certified: bounds do not pass through "
-                f"{self.unbounded}. Compare the two on samples."
+            return fill(
+                f"How far outputs differ is not certified: bounds do not pass through {self.unbounded}; "
+                "compare the two on samples.",
+                110,
             )
         return "How far outputs differ: bound((low, high)) certifies it for inputs in that range."
 

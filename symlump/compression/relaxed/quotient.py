@@ -22,20 +22,20 @@ from copy import copy
 from dataclasses import dataclass, replace
 from functools import cached_property
 from operator import is_not
-from typing import TypeAlias, TypeVar, cast
+from typing import TypeVar, cast
 
 import numpy as np
-import numpy.typing as npt
 from scipy import sparse
 
+from symlump.compression.relaxed.readings import MapReading, Marks, least_change, number_copies
+from symlump.compression.relaxed.selected import Placed
 from symlump.errors import MethodError
 from symlump.network.network import Network
-from symlump.network.nodes import Affine
+from symlump.network.nodes import Affine, Select
 from symlump.network.precision import PRECISIONS
 from symlump.network.ties import find_ties
 from symlump.ode.exact import FloatArray, IntArray
 
-Marks: TypeAlias = npt.NDArray[np.bool_]
 Kept = TypeVar("Kept")
 
 #: What became of a unit.
@@ -67,22 +67,6 @@ class UnitMap:
         """Every unit stands on the one of its number."""
         one = np.ones(units)
         return cls(np.arange(units), np.zeros(units, dtype=np.int64), one, one, 0 * one)
-
-
-@dataclass(frozen=True, eq=False)
-class MapReading:
-    """How channels of a value stand on channels of the reduced one: h = S·ĥ + q.
-
-    Parameters
-    ----------
-    matrix : sparse matrix, shape (channels, reduced channels)
-    offset : ndarray, shape (channels,)
-    unread : ndarray of bool, shape (channels,)
-    """
-
-    matrix: sparse.csr_array
-    offset: FloatArray
-    unread: Marks
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,6 +110,8 @@ class Quotient:
         As :func:`symlump.compression.relaxed.aligned.align` returns them.
     maps : dict
         By number of an axis of ``ties``. One that is in use is replaced, never changed in place.
+    given : Placed, optional
+        What selections say.
 
     Examples
     --------
@@ -139,26 +125,64 @@ class Quotient:
     """
 
     def __init__(
-        self, original: Network, reduced: Network, maps: dict[int, UnitMap] | None = None
+        self,
+        original: Network,
+        reduced: Network,
+        maps: dict[int, UnitMap] | None = None,
+        given: Placed | None = None,
     ) -> None:
         self.original, self.reduced = original, reduced
-        self.maps = dict(maps or {})
-        self.ties, self._other = find_ties(original), find_ties(reduced)
+        self.maps, given = dict(maps or {}), given or Placed()
+        self.ties = find_ties(original, given.apart)
+        self._other = find_ties(reduced, given.apart)
         self._axis = np.full(self.ties.count, -1)
         self._place = np.zeros(self.ties.count, dtype=np.int64)
         for number, units in enumerate(self.ties.axes):
             self._axis[units], self._place[units] = number, np.arange(units.size)
         self._layers = {layer.name: layer for layer in reduced.layers}
         self._slots = {number: self._found_slots(number) for number in range(len(self.ties.axes))}
-        self._fixed = self._standing()
+        self._fixed = np.full(self.ties.count, -1)
+        #: The maps that steps give, by number of the axis.
+        self.given = self._placed(given)
+        self._find_standing()
+        self._copied = {name for name, _, _ in given.places}
         self._refuse_other_parts()
         self._known: dict[
             str, tuple[list[UnitMap], object]
         ] = {}  # by the maps that it was made with
 
-    def _standing(self) -> IntArray:
-        """For each unit that may not merge the unit of the reduced network at its place, else −1."""
+    def _placed(self, given: Placed) -> dict[int, UnitMap]:
+        """The maps that steps give; units that may not merge are noted as they stand.
+
+        Raises
+        ------
+        MethodError
+            If two steps say different things, or they speak of a part of the units.
+        """
         found = np.full(self.ties.count, -1)
+        for name, here, there in given.places:
+            units, stands = self.ties.units[name][here], self._other.units[name][there]
+            known = found[units]
+            same = self.ties.positions[name][here] == self._other.positions[name][there]
+            found[units] = stands
+            if not same.all() or np.any(found[units] != np.where(known < 0, stands, known)):
+                raise self._joined(name)
+        self._fixed = np.where(self._axis < 0, found, -1)
+        maps: dict[int, UnitMap] = {}
+        for number in np.unique(self._axis[found >= 0]).tolist():
+            if number < 0:
+                continue
+            slots = {unit: k for k, unit in enumerate(self._slots[number].tolist())}
+            partner = [slots.get(unit, -1) for unit in found[self.ties.axes[number]].tolist()]
+            if sorted(set(partner)) != list(range(len(slots))):
+                raise self._joined(self.ties.makers[number][0])
+            own = UnitMap.own(len(partner))
+            maps[number] = replace(own, partner=np.array(partner))
+        return maps
+
+    def _find_standing(self) -> None:
+        """For each unit that may not merge the unit of the reduced network at its place."""
+        found = self._fixed
         belongs = self._belongs
         for node in self.original.nodes:
             own, there = self.ties.units[node.name], self._other.units[node.name]
@@ -175,7 +199,6 @@ class Quotient:
                     "they cannot merge: they are inputs or outputs, or something mixes them"
                 )
             found[own[missing]] = there[missing]
-        return found
 
     @cached_property
     def _belongs(self) -> IntArray:
@@ -189,6 +212,8 @@ class Quotient:
         """Raise where a value has other units, or has them more or less often, or outputs in another order."""
         belongs = self._belongs
         for name, own in self.ties.units.items():
+            if name in self._copied and isinstance(self.original.named[name], Select):
+                continue  # steps said which is which
             there, axes = self._other.units[name], self._axis[own]
             fixed, others = axes < 0, belongs[there] < 0
             wanted = np.stack([self._fixed[own], self.ties.positions[name]])[:, fixed]
@@ -314,7 +339,10 @@ class Quotient:
             partner[inside] = np.where(chosen < 0, -1, made[chosen])
             scale[inside], offset[inside] = found.after[places], found.offset[places]
             unread[inside] = found.kind[places] == UNREAD
-        copy_here, copy_there = _copies(units * most + positions), _copies(others * most + there)
+        copy_here, copy_there = (
+            number_copies(units * most + positions),
+            number_copies(others * most + there),
+        )
         copies = int(max(copy_here.max(initial=0), copy_there.max(initial=0))) + 1
         keys = (others * most + there) * copies + copy_there
         order = np.argsort(keys, kind="stable")
@@ -381,6 +409,9 @@ class Quotient:
             size = np.abs(weight).max(axis=(1, 2))
         else:
             weight, bias, size, reading = self.fold(layer)
+            standing = np.bincount(reading.matrix.indices, minlength=reading.matrix.shape[1])
+            if not standing.all():  # no unit of the original is what is read there
+                raise self._joined(layer.inputs[0])
         stays = rows.kind == STAYS
         a, partner = rows.before, rows.partner
         taken, moved = a[:, None, None] * target[partner], a * shift[partner]
@@ -430,7 +461,7 @@ class Quotient:
         else:
             users = self._users(layer)
             biases = sum(self.conditions[user].bias for user in users)
-            change = _least(condition.weight, np.asarray(biases), len(users), reading)
+            change = least_change(condition.weight, np.asarray(biases), len(users), reading)
             moved = condition.bias - change.sum(axis=2) @ reading.offset
             weight[np.ix_(rows.kind != UNREAD, reading.unread)] = 0.0
             weight[stays] += change[stays]
@@ -480,38 +511,3 @@ class Quotient:
     def defect(self) -> float:
         """δ, the 2-norm of all changes."""
         return float(np.linalg.norm(list(self.changes.values())))
-
-
-def _copies(keys: IntArray) -> IntArray:
-    """For each entry how many of those before it are the same: a unit may be joined, or selected, twice."""
-    order = np.argsort(keys, kind="stable")
-    place = np.arange(keys.size)
-    starts = np.diff(keys[order], prepend=-1) != 0
-    found = np.empty_like(place)
-    found[order] = place - np.maximum.accumulate(np.where(starts, place, 0))
-    return found
-
-
-def _least(weight: FloatArray, bias: FloatArray, users: int, reading: MapReading) -> FloatArray:
-    """The least ΔW and Δb with ΔW·P = R at each offset and ΔW·q + Δb = r, for each row R, r; the first of them.
-
-    They are combinations of the constraints: ΔW_k = λ_k·Pᵀ + μ·qᵀ at the k-th of K offsets and Δb = μ. The
-    columns of P are orthogonal (a unit stands on one other), so D = PᵀP is diagonal, and with v = Pᵀq
-
-        λ_k = (R_k − μ·v)·D⁻¹,    μ = (r − Σ_k R_k·D⁻¹·v) / (1 + K·(‖q‖² − v·D⁻¹·v)).
-
-    Where N layers share W and have each a bias of its own, there is a Δb for each, μ is the sum of them, r the
-    sum of theirs, and N stands before both sums.
-    """
-    matrix, q = reading.matrix, reading.offset
-    units, reduced, offsets = weight.shape
-    squares = np.asarray((matrix**2).sum(axis=0))
-    inverse = 1 / np.where(squares > 0, squares, 1.0)
-    v = matrix.T @ q
-    rest = max(float(q @ q - (v * inverse) @ v), 0.0)
-    taken = users * np.einsum("umk,m->u", weight, inverse * v)
-    mu = (bias - taken) / (1 + users * offsets * rest)
-    factors = (weight - mu[:, None, None] * v[None, :, None]) * inverse[None, :, None]
-    flat = factors.transpose(0, 2, 1).reshape(units * offsets, reduced)
-    change = (matrix @ flat.T).T.reshape(units, offsets, -1) + mu[:, None, None] * q
-    return np.asarray(change.transpose(0, 2, 1))

@@ -19,6 +19,7 @@ from scipy.optimize import linear_sum_assignment
 
 from symlump.compression.relaxed.exchanges import Standing
 from symlump.compression.relaxed.quotient import CONSTANT, STAYS, UNREAD, ZERO, Quotient, UnitMap
+from symlump.compression.relaxed.selected import Placed
 from symlump.compression.symmetries.allowed import Allowed, find_allowed
 from symlump.errors import MethodError
 from symlump.network.activations.activation import Activation
@@ -37,13 +38,15 @@ _AS_NEAR = (
 )
 
 
-def find_maps(original: Network, reduced: Network) -> Quotient:
+def find_maps(original: Network, reduced: Network, given: Placed | None = None) -> Quotient:
     """The maps with the least defect that were found.
 
     Parameters
     ----------
     original, reduced : Network
         Aligned.
+    given : Placed, optional
+        What selections say; nothing else is looked for there.
 
     Raises
     ------
@@ -58,7 +61,7 @@ def find_maps(original: Network, reduced: Network) -> Quotient:
     >>> quotient.maps[0].partner.tolist(), round(quotient.defect, 4)
     ([1, 0, 1], 0.3536)
     """
-    search = _Search(original, reduced)
+    search = _Search(original, reduced, given)
     return search.exchanged(min(map(search.run, search.ways), key=lambda quotient: quotient.defect))
 
 
@@ -99,9 +102,9 @@ class _Axis:
 
 
 class _Search:
-    def __init__(self, original: Network, reduced: Network) -> None:
+    def __init__(self, original: Network, reduced: Network, given: Placed | None) -> None:
         self._network, self._own = original, False
-        self._quotient = Quotient(original, reduced)
+        self._quotient = Quotient(original, reduced, given=given)
         self._reduced = {layer.name: layer for layer in reduced.layers}
         self._layers = {layer.name: layer for layer in original.layers}
         self._axes = list(self._described())
@@ -122,7 +125,8 @@ class _Search:
         self._own, maps = own, self._quotient.maps
         maps.clear()
         for axis in self._axes:
-            maps[axis.number] = self._first(axis)
+            known = self._quotient.given.get(axis.number)
+            maps[axis.number] = self._first(axis) if known is None else known
         return self._swept(self._quotient.with_maps(maps), exchange=False)
 
     def exchanged(self, best: Quotient) -> Quotient:
@@ -148,6 +152,8 @@ class _Search:
     def _kept_if_equal(self, axis: _Axis, exchange: bool) -> UnitMap:
         """The improved map; the one that there is where that says the same, since what it makes is known."""
         before = self._quotient.maps[axis.number]
+        if axis.number in self._quotient.given:
+            return before
         found = self._improved(axis, exchange)
         same = _alike(before, found) and np.array_equal(before.before, found.before)
         return before if same and np.array_equal(before.offset, found.offset) else replace(found)

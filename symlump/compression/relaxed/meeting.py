@@ -1,0 +1,260 @@
+"""Steps where values of different maps meet, and which of their channels stand on which of the reduced network.
+
+Where the branches of a sum merged in different ways, each gives copies to its channels; pairs of an attention
+may count twice, heads stand for several. Which channel stands on which is looked for in values on a few
+samples: both networks read the same inputs. The branches follow, so the step is passed whatever was found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+from scipy.optimize import linear_sum_assignment
+
+from symlump.compression.relaxed.selected import Placed
+from symlump.errors import MethodError
+from symlump.network.evaluate import evaluate
+from symlump.network.network import Network
+from symlump.network.nodes import Affine, Input, Node, Select
+from symlump.network.step_nodes import Attention, passes_units
+from symlump.ode.exact import FloatArray, IntArray
+
+_SAMPLES = 8
+
+
+def place_meetings(original: Network, reduced: Network, given: Placed) -> Placed:
+    """What steps say where values meet, beside what is known.
+
+    Parameters
+    ----------
+    original, reduced : Network
+        Step by step under the same names.
+
+    Raises
+    ------
+    MethodError
+        If no channel that is left can stand for one of the original.
+
+    Examples
+    --------
+    >>> x, pairs = Input("x", (), (2, 3)), np.zeros(2, int)
+    >>> one = Network((x, Attention("y", ("x", "x", "x"), pairs, pairs, 1.0)), ("y",))
+    >>> place_meetings(one, one, Placed()).places
+    ()
+    """
+    if len(original.nodes) != len(reduced.nodes):
+        return given
+    found = {
+        one.name
+        for one, two in zip(original.nodes, reduced.nodes, strict=True)
+        if one.name in given.apart and not isinstance(one, Select)
+        if type(one) is type(two)
+    } | {
+        one.name
+        for one, two in zip(original.nodes, reduced.nodes, strict=True)
+        if isinstance(one, Attention) and isinstance(two, Attention)
+        if _are_fewer(one, two) or _reads_twice(reduced, two) > _reads_twice(original, one)
+    }
+    return _Meetings(original, reduced, given, found).given if found else given
+
+
+def alike_but_heads(one: Node, two: Node, given: Placed) -> Node:
+    """An attention with the heads of another one, as far as they may differ; any other node as it is."""
+    if not (isinstance(one, Attention) and isinstance(two, Attention)):
+        return two
+    if one.name in given.apart:
+        return replace(two, pairs=one.pairs, heads=one.heads, times=one.times, mask=one.mask)
+    return replace(two, heads=one.heads) if one.count == two.count else two
+
+
+def _are_fewer(one: Attention, two: Attention) -> bool:
+    return two.times is not None or one.pairs.size != two.pairs.size or one.count != two.count
+
+
+def _reads_twice(network: Network, node: Attention) -> int:
+    """How many channels an attention reads in two places."""
+    read = [_based(network, name) for name in node.inputs]
+    keys = [(base, int(channel)) for base, index in read for channel in index]
+    return len(keys) - len(set(keys))
+
+
+def _based(network: Network, name: str) -> tuple[str, IntArray]:
+    """The value that something passes on, and which of its channels."""
+    index: IntArray = np.arange(network.shapes[name][0])
+    node = network.named[name]
+    while isinstance(node, Select) or passes_units(node):
+        if isinstance(node, Select):
+            index = node.index[index]
+        node = network.named[node.inputs[0]]
+    return node.name, index
+
+
+class _Meetings:
+    def __init__(self, original: Network, reduced: Network, given: Placed, names: set[str]) -> None:
+        self._one, self._two = original, reduced
+        self._here, self._there = _values(original), _values(reduced)
+        self._places = [*given.places]
+        self._known: dict[str, IntArray] = {}  # for values that were placed, channel by channel
+        for name, here, there in given.places:
+            self._note(name, here, there)
+        # Backwards: what is read later was told apart further, so what it reads follows.
+        for one, two in reversed([*zip(original.nodes, reduced.nodes, strict=True)]):
+            if one.name not in names:
+                continue
+            if isinstance(one, Attention) and isinstance(two, Attention):
+                self._attention(one, two)
+            else:
+                self._other(one, two)
+        self.given = Placed(tuple(self._places), given.apart | names)
+
+    def _note(self, name: str, here: IntArray, there: IntArray) -> None:
+        """Remember a place of the value that passes these channels on."""
+        (base, own), (_, other) = _based(self._one, name), _based(self._two, name)
+        width = self._one.shapes[base][0]
+        known = self._known.setdefault(base, np.full(width, -1))
+        known[own[here]] = other[there]
+
+    def _place(self, name: str, here: IntArray, there: IntArray) -> None:
+        self._places.append((name, here, there))
+        self._note(name, here, there)
+
+    def _allowed(
+        self, names: Sequence[str], rows: IntArray, columns: IntArray
+    ) -> npt.NDArray[np.bool_]:
+        """Which channels may stand on which, by what is known of the values that a step reads.
+
+        Parameters
+        ----------
+        names : sequence of str
+        rows, columns : ndarray of int
+            The channel that each of the step's channels reads of them.
+        """
+        allowed = np.ones((rows.size, columns.size), dtype=bool)
+        for name in names:
+            (base, own), (_, other) = _based(self._one, name), _based(self._two, name)
+            if base in self._known and own.size > 1:
+                known = self._known[base][own[rows]]
+                allowed &= (known < 0)[:, None] | (known[:, None] == other[columns])
+        return allowed
+
+    def _nearest(self, name: str, allowed: npt.NDArray[np.bool_]) -> IntArray:
+        """For each channel of a step the nearest one, of each of these one at least where that is possible."""
+        far = _distances(_channels(self._here[name]), _channels(self._there[name]))
+        far = np.where(allowed, far, np.inf)
+        if np.isinf(far.min(axis=1)).any():
+            raise MethodError(
+                f"{name}: the two networks join or select their units differently, so they are not compared"
+            )
+        return _each_once(far)
+
+    def _other(self, one: Node, two: Node) -> None:
+        """A sum, a product, or a layer with one kernel per channel."""
+        rows, columns = (np.arange(net.shapes[one.name][0]) for net in (self._one, self._two))
+        read, other = rows, columns
+        if isinstance(one, Affine):  # several units from each channel
+            read, other = (
+                own // (own.size // net.shapes[one.inputs[0]][0])
+                for own, net in ((rows, self._one), (columns, self._two))
+            )
+        wide = [name for name in one.inputs if self._one.shapes[name][0] > 1]
+        allowed = self._allowed(wide, read, other) & self._allowed([one.name], rows, columns)
+        whole = rows.size == columns.size and allowed.diagonal().all()
+        partner = rows if whole else self._nearest(one.name, allowed)
+        self._place(one.name, rows, partner)
+        for name in wide:
+            self._place(name, read, other[partner])
+
+    def _attention(self, one: Attention, two: Attention) -> None:
+        rows, columns = (
+            np.hstack([_channels(values[name]) for name in node.inputs[:2]])
+            for node, values in ((one, self._here), (two, self._there))
+        )
+        pairs = np.arange(one.pairs.size), np.arange(two.pairs.size)
+        far = np.where(self._allowed(one.inputs[:2], *pairs), _distances(rows, columns), np.inf)
+        partner, heads = _paired(one, two, far)
+        for name in one.inputs[:2]:
+            self._place(name, np.arange(partner.size), partner)
+        own, other = np.arange(one.heads.size), np.arange(two.heads.size)
+        allowed = self._allowed((one.inputs[2], one.name), own, other)
+        inside = heads[one.heads][:, None] == two.heads
+        chosen = self._nearest(one.name, allowed & inside)
+        self._place(one.name, own, chosen)
+        self._place(one.inputs[2], own, chosen)
+
+
+def _values(network: Network) -> dict[str, FloatArray]:
+    """The value of each step on a few samples."""
+    generator, values = np.random.default_rng(0), dict[str, FloatArray]()
+    for node in network.nodes:
+        if isinstance(node, Input):
+            values[node.name] = node.drawn(generator, _SAMPLES)
+        else:
+            values[node.name] = evaluate(node, *(values[name] for name in node.inputs))
+    return values
+
+
+def _channels(value: FloatArray) -> FloatArray:
+    """A row for each channel."""
+    return np.moveaxis(value, 1, 0).reshape(value.shape[1], -1)
+
+
+def _distances(rows: FloatArray, columns: FloatArray) -> FloatArray:
+    """All squared distances; of what is equal up to rounding 0, so that ties are ties."""
+    sizes = (rows**2).sum(axis=1)[:, None] + (columns**2).sum(axis=1)
+    far = sizes - 2 * rows @ columns.T
+    return np.where(far > 1e-12 * sizes, far, 0.0)
+
+
+def _each_once(far: FloatArray) -> IntArray:
+    """The nearest column of each row, and each column once at least where that is possible."""
+    found = far.argmin(axis=1)
+    rows, columns = linear_sum_assignment(np.where(np.isinf(far), 1e300, far))
+    possible = np.isfinite(far[rows, columns])
+    found[rows[possible]] = columns[possible]
+    return np.asarray(found)
+
+
+def _paired(one: Attention, two: Attention, far: FloatArray) -> tuple[IntArray, IntArray]:
+    """For each pair the pair that it stands on, and for each head the head."""
+    times = np.ones_like(two.pairs) if two.times is None else two.times
+    costs = np.full((one.count, two.count), np.inf)
+    chosen: dict[tuple[int, int], IntArray] = {}
+    for head in range(one.count):
+        own = np.flatnonzero(one.pairs == head)
+        for other in range(two.count):
+            slots = np.flatnonzero(two.pairs == other)
+            slots = slots.repeat(times[slots])
+            if slots.size == own.size and _mask(one, head) == _mask(two, other):
+                here = far[np.ix_(own, slots)]
+                at, to = linear_sum_assignment(np.where(np.isinf(here), 1e300, here))
+                costs[head, other] = here[at, to].sum()
+                chosen[head, other] = slots[to]
+    heads = _each_once(costs)
+    possible = np.isfinite(costs[np.arange(one.count), heads]).all()
+    if one.times is not None or not possible or np.unique(heads).size < two.count:
+        raise _removed(one, two)
+    partner = np.empty_like(one.pairs)
+    for head, other in enumerate(heads.tolist()):
+        partner[one.pairs == head] = chosen[head, other]
+    return partner, heads
+
+
+def _mask(node: Attention, head: int) -> bytes | None:
+    if node.mask is None:
+        return None
+    own: FloatArray = node.mask[head if len(node.mask) > 1 else 0]
+    return own.tobytes()
+
+
+def _removed(one: Attention, two: Attention) -> MethodError:
+    counts = [
+        np.bincount(node.pairs, node.times, node.count).astype(int).tolist() for node in (one, two)
+    ]
+    return MethodError(
+        f"{one.name}: by heads, the original adds up {counts[0]} products of a query and a key, and the "
+        f"reduced network {counts[1]}; explain_reduction knows pairs and heads that merged, but none that were "
+        "removed"
+    )

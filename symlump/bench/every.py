@@ -201,9 +201,9 @@ ENTRIES = (
         "widths",
         None,
         "tanh",
-        "0.8,0.6,0.4,0.2,0.1",
+        "0.8,0.4,0.1",
         f"AFDE;AFDE, sums;dependence;{_PLAIN};{_REFITTED}",
-        *("--hidden", "32,32;128,128;48,48,48", "--seeds", "1"),
+        *("--hidden", "32,32;128,128"),
     ),
 )
 

@@ -128,7 +128,10 @@ class Conditions:
             given[symbols[str(key)]] = (
                 symbols[exact] if isinstance(exact, str) else sympy.sympify(exact)
             )
-        left = [expression.subs(given, simultaneous=True) for expression in self.expressions]
+        left = []
+        for expression in self.expressions:
+            there = {k: given[k] for k in expression.free_symbols if k in given}
+            left.append(expression.subs(there, simultaneous=True))
         return replace(self, expressions=vanishing_of(left, self.parameters))
 
     def basis(self) -> tuple[sympy.Expr, ...]:

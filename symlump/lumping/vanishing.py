@@ -126,8 +126,10 @@ def from_sympy(expression: sympy.Expr, names: Sequence[str]) -> Polynomial:
     """
     import sympy
 
-    # One more symbol, because sympy has no polynomials in none.
-    symbols = [*(sympy.Symbol(name) for name in names), sympy.Dummy()]
+    # Those that occur, and one more symbol, because sympy has no polynomials in none.
+    occurring = {symbol.name for symbol in expression.free_symbols}
+    used = [v for v, name in enumerate(names) if name in occurring]
+    symbols = [*(sympy.Symbol(names[v]) for v in used), sympy.Dummy()]
     try:
         terms = sympy.Poly(expression, *symbols, domain="QQ").terms()
     except (sympy.PolynomialError, sympy.CoercionFailed):
@@ -135,7 +137,7 @@ def from_sympy(expression: sympy.Expr, names: Sequence[str]) -> Polynomial:
             f"{expression} is not a polynomial with rational coefficients in the parameters"
         ) from None
     return {
-        tuple((v, e) for v, e in enumerate(powers) if e): Fraction(int(c.p), int(c.q))
+        tuple((v, e) for v, e in zip(used, powers, strict=False) if e): Fraction(int(c.p), int(c.q))
         for powers, c in terms
         if c
     }
@@ -187,16 +189,23 @@ def _factors(row: Polynomial, symbols: Sequence[sympy.Symbol]) -> list[sympy.Pol
     """The different irreducible factors, primitive with a positive leading coefficient."""
     import sympy
 
+    # Dense polynomials of sympy are nested as deep as there are symbols.
+    used = sorted({v for powers in row for v, _ in powers})
     terms = {}
     for powers, value in row.items():
-        exponents = [0] * len(symbols)
-        for v, e in powers:
-            exponents[v] = e
-        terms[tuple(exponents)] = sympy.Rational(value.numerator, value.denominator)
-    whole = sympy.Poly(terms, *symbols, domain="QQ").clear_denoms(convert=True)[1].primitive()[1]
+        held = dict(powers)
+        exponents = tuple(held.get(v, 0) for v in used)
+        terms[exponents] = sympy.Rational(value.numerator, value.denominator)
+    whole = (
+        sympy.Poly(terms, *(symbols[v] for v in used), domain="QQ")
+        .clear_denoms(convert=True)[1]
+        .primitive()[1]
+    )
     factors = [whole]
     if len(terms) <= MAX_FACTORED_TERMS:
         factors = [factor for factor, _ in whole.factor_list()[1]]
+    if len(used) > 1:
+        factors = [factor.exclude() for factor in factors]
     return [-factor if factor.LC() < 0 else factor for factor in factors]
 
 

@@ -8,6 +8,9 @@ import pytest
 from symlump.bench.speed.growth import TASKS
 from symlump.cli.main import main
 
+#: What tasks import that is not there without an extra.
+EXTRAS = {"sbml": "libsbml", "store": "duckdb", "store-lump": "duckdb", "onnx": "onnx"}
+
 
 def run(capsys, *arguments):
     code = main(["bench", *arguments])
@@ -43,6 +46,8 @@ def test_bench_readers_and_growth_quick(capsys):
 @pytest.mark.parametrize("name", [name for name in TASKS if name not in ("forward", "tra")])
 def test_every_task_grows(name):
     """What is found is compared with what was planted inside the tasks."""
+    if name in EXTRAS:
+        pytest.importorskip(EXTRAS[name], reason="one of the extras")
     function, _, quick = TASKS[name]
     seconds, megabytes = function(quick // 2)
     assert seconds > 0 and megabytes >= 1

@@ -90,3 +90,28 @@ def test_named_parameters_move_no_further_than_they_must():
         sl.nearest_parameters(product, [["x", "y"]], sl.Forward(), {"a": 1, "b": 2})
     fixed = sl.nearest_parameters(product, [["x", "y"]], sl.Forward(), {"a": 3, "b": 2}, move=["b"])
     assert fixed.values == {"a": 3, "b": 1}
+
+
+def test_more_parameters_than_sympy_nests():
+    """Conditions that share no parameter are solved apart: 600 pairs meet in their means."""
+    count = 1200
+    values = {f"k{i}": Fraction(i % 7 + 1, 3) for i in range(count)}
+    text = "; ".join(f"x{i}' = -k{i}*x{i}" for i in range(count))
+    ode = sl.ODE.from_text(text, parameters=list(values))
+    pairs = [[f"x{i}", f"x{i + 1}"] for i in range(0, count, 2)]
+    found = sl.nearest_parameters(ode, pairs, sl.Forward(), values)
+    for i in range(0, count, 2):
+        mean = (values[f"k{i}"] + values[f"k{i + 1}"]) / 2
+        assert found.values[f"k{i}"] == found.values[f"k{i + 1}"] == mean
+    gaps = sum((values[name] - found.values[name]) ** 2 for name in values)
+    assert found.distance == pytest.approx(float(gaps) ** 0.5, rel=1e-12)
+
+
+def test_groups_of_conditions_that_share_parameters():
+    """k0 = k1 and k1 = k2 meet in the mean of three; k3 = k4 apart, and k5 stays."""
+    text = "; ".join(f"x{i}' = -k{i}*x{i}" for i in range(6))
+    ode = sl.ODE.from_text(text, parameters=[f"k{i}" for i in range(6)])
+    values = {"k0": 1, "k1": 2, "k2": 6, "k3": 4, "k4": 5, "k5": 7}
+    blocks = [["x0", "x1", "x2"], ["x3", "x4"], ["x5"]]
+    found = sl.nearest_parameters(ode, blocks, sl.Forward(), values)
+    assert list(found.values.values()) == [3, 3, 3, Fraction(9, 2), Fraction(9, 2), 7]

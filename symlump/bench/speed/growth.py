@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import cache
+from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from symlump.bench.kept.table import KeptTable
+from symlump.bench.speed.growing_networks import NETWORK_TASKS, network_of_weights
+from symlump.bench.speed.growing_systems import SYSTEM_TASKS
 from symlump.bench.speed.readers import write_planted_chain, write_reactions
-from symlump.bench.speed.rows import apart, median_time, time_call
+from symlump.bench.speed.rows import apart, watch_task
 from symlump.bench.speed.stored import Made, backward_system, chain_with_label, made_apart
 from symlump.lumping.backward import Backward
 from symlump.lumping.equivalence import Equivalence
 from symlump.lumping.forward import Forward
-from symlump.memory import peak_memory
 
 if TYPE_CHECKING:
     from symlump.lumping.lumping import Lumping
-    from symlump.network.network import Network
     from symlump.ode.system import ODE
 
 
@@ -61,10 +64,13 @@ def exponent(sizes: Sequence[float], values: Sequence[float]) -> float:
 
 
 def measure(name: str, quick: bool = False) -> list[GrowthRow]:
-    """One task at four sizes, each twice the one before, each in a process of its own."""
+    """One task at four sizes, each twice the one before: each in a process of its own, or in a kept one."""
     function, full, small = TASKS[name]
     sizes = [(small if quick else full) * 2**k for k in range(4)]
-    found = [apart(function, size) for size in sizes]
+    if name in SYSTEM_TASKS or name in NETWORK_TASKS:
+        found = _one_process().submit(_one_after_the_other, function, sizes).result()
+    else:
+        found = [apart(function, size) for size in sizes]
     rows = []
     for k, (size, (seconds, megabytes)) in enumerate(zip(sizes, found, strict=True), start=1):
         times, peaks = zip(*found[:k], strict=True)
@@ -81,11 +87,16 @@ def measure(name: str, quick: bool = False) -> list[GrowthRow]:
     return rows
 
 
-def _watched(task: Callable[[], object], repeated: bool = True) -> tuple[float, float]:
-    """Seconds of a task, and megabytes of memory that it adds to what was taken before, at least one."""
-    before = peak_memory()
-    seconds = median_time(task) if repeated else time_call(task)
-    return seconds, max(1.0, (peak_memory() - before) / 2**20)
+@cache
+def _one_process() -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(1, get_context("spawn"))
+
+
+def _one_after_the_other(
+    function: Callable[[int], tuple[float, float]], sizes: Sequence[int]
+) -> list[tuple[float, float]]:
+    function(sizes[0])  # what is done once in a process
+    return [function(size) for size in sizes]
 
 
 def _lumped(make: Callable[[int], Made], method: Equivalence, size: int) -> tuple[float, float]:
@@ -94,7 +105,7 @@ def _lumped(make: Callable[[int], Made], method: Equivalence, size: int) -> tupl
 
     ode, planted, labels = made_apart(make, size)
     initial, found = Partition(labels), []
-    figures = _watched(lambda: found.append(lump(ode, method, initial).partition))
+    figures = watch_task(lambda: found.append(lump(ode, method, initial).partition))
     assert set(found) == {Partition(planted)}
     return figures
 
@@ -116,19 +127,19 @@ def worst_case(length: int) -> tuple[float, float]:
     from symlump.lumping.refinement.refine import coarsest
 
     ode, initial = chain(length), Partition.single(length)
-    return _watched(lambda: coarsest(ode, Backward(), initial), repeated=False)
+    return watch_task(lambda: coarsest(ode, Backward(), initial), repeated=False)
 
 
 def certificate_written(states: int) -> tuple[float, float]:
     """The certificate of a planted chain's lumping."""
     lumping = _lumping(states)
-    return _watched(lambda: lumping.certificate().to_json(), repeated=False)
+    return watch_task(lambda: lumping.certificate().to_json(), repeated=False)
 
 
 def certificate_checked(states: int) -> tuple[float, float]:
     """The same, checked: that it is a lumping, and the coarsest."""
     certificate, found = _lumping(states).certificate(), []
-    figures = _watched(lambda: found.append(certificate.check()), repeated=False)
+    figures = watch_task(lambda: found.append(certificate.check()), repeated=False)
     assert found[0].accepted and found[0].coarsest
     return figures
 
@@ -143,7 +154,7 @@ def pair_explained(states: int) -> tuple[float, float]:
         lumping.explain(one, two)
         lumping.explain(one, three)
 
-    return _watched(explain, repeated=False)
+    return watch_task(explain, repeated=False)
 
 
 def tolerance_lumped(variables: int) -> tuple[float, float]:
@@ -156,7 +167,7 @@ def tolerances_swept(variables: int) -> tuple[float, float]:
     from symlump.tolerances.sweep import sweep
 
     ode, _, _ = made_apart(backward_system, variables)
-    return _watched(lambda: sweep(ode, [0, 0.01, 0.02, 0.05, 0.1], Backward()), repeated=False)
+    return watch_task(lambda: sweep(ode, [0, 0.01, 0.02, 0.05, 0.1], Backward()), repeated=False)
 
 
 def chain_simulated(states: int) -> tuple[float, float]:
@@ -167,7 +178,7 @@ def chain_simulated(states: int) -> tuple[float, float]:
     start = np.zeros(states)
     start[0] = 1.0
     times = np.linspace(0, 1e-3, 100)
-    return _watched(lambda: simulate(ode, start, times, method="RK45", rtol=1e-6), repeated=False)
+    return watch_task(lambda: simulate(ode, start, times, method="RK45", rtol=1e-6), repeated=False)
 
 
 def equations_written(variables: int) -> tuple[float, float]:
@@ -176,15 +187,15 @@ def equations_written(variables: int) -> tuple[float, float]:
 
     ode, _, _ = made_apart(backward_system, variables)
     with tempfile.TemporaryDirectory() as folder:
-        return _watched(lambda: write(ode, Path(folder) / "model.ode"), repeated=False)
+        return watch_task(lambda: write(ode, Path(folder) / "model.ode"), repeated=False)
 
 
 def network_encoded(weights: int) -> tuple[float, float]:
     """The terms of a network's differential equation: so many weights in three layers."""
     from symlump.network.encode import encode
 
-    network = _network(weights)
-    return _watched(lambda: encode(network))
+    network = network_of_weights(weights)
+    return watch_task(lambda: encode(network))
 
 
 def network_compressed(weights: int) -> tuple[float, float]:
@@ -192,9 +203,9 @@ def network_compressed(weights: int) -> tuple[float, float]:
     from symlump.compression.compress import compress
     from symlump.compression.merging.afde import AFDE
 
-    network = _network(weights)
-    compress(_network(300), AFDE(retain=0.4))  # what is done once in a process
-    return _watched(lambda: compress(network, AFDE(retain=0.4)), repeated=False)
+    network = network_of_weights(weights)
+    compress(network_of_weights(300), AFDE(retain=0.4))  # what is done once in a process
+    return watch_task(lambda: compress(network, AFDE(retain=0.4)), repeated=False)
 
 
 def network_bounded(weights: int) -> tuple[float, float]:
@@ -203,9 +214,9 @@ def network_bounded(weights: int) -> tuple[float, float]:
     from symlump.compression.merging.afde import AFDE
 
     method, found = AFDE(retain=0.5), []
-    result = compress(_network(weights), method)
-    compress(_network(300), method).bound((-1, 1))  # what is done once in a process
-    figures = _watched(lambda: found.append(result.bound((-1, 1))), repeated=False)
+    result = compress(network_of_weights(weights), method)
+    compress(network_of_weights(300), method).bound((-1, 1))  # what is done once in a process
+    figures = watch_task(lambda: found.append(result.bound((-1, 1))), repeated=False)
     assert (found[0].intervals > 0).all()
     return figures
 
@@ -216,9 +227,9 @@ def reduction_explained(weights: int) -> tuple[float, float]:
     from symlump.compression.merging.afde import AFDE
     from symlump.compression.relaxed.explain_reduction import explain_reduction
 
-    network = _network(weights)
+    network = network_of_weights(weights)
     small = compress(network, AFDE(retain=0.5)).network
-    return _watched(lambda: explain_reduction(network, small))
+    return watch_task(lambda: explain_reduction(network, small))
 
 
 def integrals_found(states: int) -> tuple[float, float]:
@@ -227,7 +238,7 @@ def integrals_found(states: int) -> tuple[float, float]:
 
     ode, found = made_apart(chain_with_label, states)[0], []
     conserved(made_apart(chain_with_label, 20)[0])
-    figures = _watched(lambda: found.append(conserved(ode)), repeated=False)
+    figures = watch_task(lambda: found.append(conserved(ode)), repeated=False)
     assert len(found[0].quotient) == 1
     return figures
 
@@ -238,7 +249,7 @@ def hierarchy_found(states: int) -> tuple[float, float]:
 
     ode, found = made_apart(chain_with_label, states)[0], []
     hierarchy(made_apart(chain_with_label, 20)[0])
-    figures = _watched(lambda: found.append(hierarchy(ode)), repeated=False)
+    figures = watch_task(lambda: found.append(hierarchy(ode)), repeated=False)
     assert found[0].dimensions[0] == 1  # their sum
     return figures
 
@@ -249,7 +260,7 @@ def family_found(paths: int) -> tuple[float, float]:
 
     lump_family(_paths(2), "k", ["y"])
     ode, found = _paths(paths), []
-    figures = _watched(lambda: found.append(lump_family(ode, "k", ["y"])), repeated=False)
+    figures = watch_task(lambda: found.append(lump_family(ode, "k", ["y"])), repeated=False)
     assert found[0].dimension == 2 + (paths + 1) // 2 + (paths > 1)
     return figures
 
@@ -269,12 +280,6 @@ def _lumping(states: int) -> Lumping:
 
     ode, _, labels = made_apart(chain_with_label, states)
     return lump(ode, Forward(), Partition(labels))
-
-
-def _network(weights: int) -> Network:
-    from symlump.bench.networks import random_network
-
-    return random_network(round((weights / 3) ** 0.5))
 
 
 def chain_read(states: int) -> tuple[float, float]:
@@ -304,7 +309,7 @@ def _read(write: Callable[[int, Path], None], name: str, size: int) -> tuple[flo
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / name
         apart(write, size, path)
-        return _watched(lambda: read(path))
+        return watch_task(lambda: read(path))
 
 
 #: Name, function, full size, quick size: those of the smallest of four.
@@ -322,13 +327,15 @@ TASKS: Mapping[str, tuple[Callable[[int], tuple[float, float]], int, int]] = {
     "tra": (chain_read, 50_000, 1_000),
     "reactions": (reactions_read, 50_000, 1_000),
     "sbml": (sbml_read, 1_000, 100),
-    "conserved": (integrals_found, 200, 50),
+    "conserved": (integrals_found, 5_000, 50),
     "hierarchy": (hierarchy_found, 10, 20),
-    "family": (family_found, 4, 4),
+    "family": (family_found, 8, 4),
     "encode": (network_encoded, 100_000, 3_000),
     "compress": (network_compressed, 500_000, 3_000),
     "bound": (network_bounded, 3_000, 600),
     "reduction": (reduction_explained, 500_000, 3_000),
+    **SYSTEM_TASKS,
+    **NETWORK_TASKS,
 }
 
 HEADER = ("task", "size", "seconds", "time ~ n^", "MB", "memory ~ n^")

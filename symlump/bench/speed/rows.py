@@ -17,7 +17,7 @@ from typing import ParamSpec, TypeVar
 import numpy as np
 
 from symlump.bench.kept.table import KeptTable
-from symlump.memory import peak_memory
+from symlump.memory import forget_peak, peak_memory
 
 Asked = ParamSpec("Asked")
 Result = TypeVar("Result")
@@ -116,6 +116,14 @@ def median_times(*functions: Callable[[], object]) -> list[float]:
     while len(turns) < 3 or (len(turns) < 100 and sum(map(sum, turns[1:])) < 0.5):
         turns.append([time_call(function) for function in functions])
     return [float(middle) for middle in np.median(turns, axis=0)]
+
+
+def watch_task(task: Callable[[], object], repeated: bool = True) -> tuple[float, float]:
+    """Seconds of a task, and megabytes of memory that it adds to what was taken before, at least one."""
+    forget_peak()
+    before = peak_memory()
+    seconds = median_time(task) if repeated else time_call(task)
+    return seconds, max(1.0, (peak_memory() - before) / 2**20)
 
 
 def sort_seconds(count: int) -> float:

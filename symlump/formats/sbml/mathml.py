@@ -22,8 +22,19 @@ _INTEGER = 2**31  # what readers of integers and rationals in MathML hold
 _DIGITS = 15  # so many come back from a double as they are
 
 
-def mathml(expression: Expression, identifiers: Mapping[str, str]) -> tuple[str, set[str]]:
-    """The element ``math`` of an expression, and the operators in it.
+def elements(identifiers: Mapping[str, str]) -> dict[str, str]:
+    """The elements ``ci`` of names, by their identifiers.
+
+    Examples
+    --------
+    >>> elements({"x": "s1"})
+    {'x': '<ci>s1</ci>'}
+    """
+    return {name: f"<ci>{identifier}</ci>" for name, identifier in identifiers.items()}
+
+
+def mathml(expression: Expression, names: Mapping[str, str]) -> tuple[str, set[str]]:
+    """The element ``math`` of an expression, from the elements of names, and the operators in it.
 
     Raises
     ------
@@ -32,12 +43,11 @@ def mathml(expression: Expression, identifiers: Mapping[str, str]) -> tuple[str,
 
     Examples
     --------
-    >>> text, operators = mathml("x", {"x": "s1"})
+    >>> text, operators = mathml("x", elements({"x": "s1"}))
     >>> text.removeprefix('<math xmlns="http://www.w3.org/1998/Math/MathML">')
     '<ci>s1</ci></math>'
     """
     writer = _Writer()
-    names = {name: f"<ci>{identifier}</ci>" for name, identifier in identifiers.items()}
     return _MATH.format(evaluate(expression, names, writer)), writer.operators
 
 

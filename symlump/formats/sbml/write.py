@@ -9,7 +9,7 @@ from symlump.formats.events import Event
 from symlump.formats.expression import allowed_names
 from symlump.formats.flat import Call, Expression
 from symlump.formats.model import Model
-from symlump.formats.sbml.mathml import LATER, double, mathml
+from symlump.formats.sbml.mathml import LATER, double, elements, mathml
 from symlump.formats.trees import right_sides
 
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -38,6 +38,7 @@ class _Writer:
         self.ids = allowed_names(
             (*model.ode.variables, *_views(model)), "s", _IDENTIFIER.pattern, ("space",)
         )
+        self.elements = elements(self.ids)
         self.operators: set[str] = set()
         self.parts: dict[str, list[str]] = {
             "Compartments": [
@@ -83,7 +84,7 @@ class _Writer:
         return "" if name == self.ids[name] else f" name={_quoted(name)}"
 
     def _math(self, expression: Expression) -> str:
-        text, operators = mathml(expression, self.ids)
+        text, operators = mathml(expression, self.elements)
         self.operators |= operators
         return text
 

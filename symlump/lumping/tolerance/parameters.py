@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from symlump.errors import FailureError, MethodError, VariableError
 from symlump.lumping.conditions import conditions
@@ -20,6 +20,9 @@ from symlump.memory import memory_errors
 from symlump.ode.machine import nearest_root
 from symlump.ode.substitute import substitute
 from symlump.ode.system import ODE
+
+if TYPE_CHECKING:
+    import sympy
 
 
 @dataclass(frozen=True)
@@ -103,9 +106,10 @@ def nearest_parameters(
             raise VariableError(f"no value is given for the parameter {name!r}")
     fixed = {name: at[name] for name in ode.parameters if name not in moving}
     needed = conditions(ode, partition, method).substitute(fixed)
-    symbols = [sympy.Symbol(name) for name in moving]
+    symbols = {sympy.Symbol(name) for name in moving}
     for expression in needed.expressions:
-        if sympy.Poly(expression, *symbols).total_degree() > 1:
+        held = expression.free_symbols & symbols
+        if held and sympy.Poly(expression, *held).total_degree() > 1:
             raise MethodError(
                 f"the condition {expression} = 0 is not linear in {', '.join(moving)}; name fewer parameters "
                 "in move, so that it becomes so"
@@ -116,20 +120,51 @@ def nearest_parameters(
             "keep theirs"
         )
     moved = dict(at)
-    if not needed.holds:
-        a, b = sympy.linear_eq_to_matrix(list(needed.expressions), symbols)
-        p = sympy.Matrix(
-            [sympy.Rational(at[name].numerator, at[name].denominator) for name in moving]
-        )
-        gap = a * p - b
-        y = (a * a.T).pinv() * gap
-        solution = p - a.T * y
-        if any(a * solution - b):
-            raise FailureError(
-                "the conditions contradict each other: "
-                + ", ".join(f"{e} = 0" for e in needed.expressions)
-            )
-        for name, value in zip(moving, solution, strict=True):
-            moved[name] = Fraction(int(value.p), int(value.q))
+    for expressions in _apart(needed.expressions):
+        moved |= _nearest(expressions, at)
     distance = nearest_root(sum(((moved[name] - at[name]) ** 2 for name in moving), Fraction(0)))
     return NearestParameters(moved, distance, substitute(ode, moved))
+
+
+def _apart(expressions: Iterable[sympy.Expr]) -> list[list[sympy.Expr]]:
+    """Conditions in groups that share no parameter: each has nearest values of its own."""
+    groups: list[tuple[set[sympy.Symbol], list[sympy.Expr]]] = []
+    group_of: dict[sympy.Symbol, int] = {}
+    for expression in expressions:
+        symbols, own = set(expression.free_symbols), [expression]
+        for other in {group_of[symbol] for symbol in symbols if symbol in group_of}:
+            symbols |= groups[other][0]
+            own = groups[other][1] + own
+            groups[other] = (set(), [])
+        for symbol in symbols:
+            group_of[symbol] = len(groups)
+        groups.append((symbols, own))
+    return [own for _, own in groups if own]
+
+
+def _nearest(expressions: list[sympy.Expr], at: Mapping[str, Fraction]) -> dict[str, Fraction]:
+    """The values of the parameters of some conditions that are nearest to given ones.
+
+    Raises
+    ------
+    FailureError
+        If there are none.
+    """
+    import sympy
+
+    names = sorted(
+        {symbol.name for expression in expressions for symbol in expression.free_symbols}
+    )
+    a, b = sympy.linear_eq_to_matrix(expressions, [sympy.Symbol(name) for name in names])
+    p = sympy.Matrix([sympy.Rational(at[name].numerator, at[name].denominator) for name in names])
+    gap = a * p - b
+    y = (a * a.T).pinv() * gap
+    solution = p - a.T * y
+    if any(a * solution - b):
+        raise FailureError(
+            "the conditions contradict each other: " + ", ".join(f"{e} = 0" for e in expressions)
+        )
+    return {
+        name: Fraction(int(value.p), int(value.q))
+        for name, value in zip(names, solution, strict=True)
+    }

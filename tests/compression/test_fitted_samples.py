@@ -341,4 +341,6 @@ def test_networks_are_compared_with_the_originals_outputs():
     plan.retain(0.5)
     known = plan._in_all_units()[0]._outputs
     np.testing.assert_allclose(known, outputs_on(plan.network, plan._seen), rtol=0, atol=1e-5)
-    assert len(known) == 512
+    assert len(known) == 500
+    fitted = plan.merging.samples[0]
+    assert not np.isin(plan._seen[0], fitted).all(axis=1).any()  # fits do not know them

@@ -13,7 +13,7 @@ import numpy as np
 
 from symlump.compression.collapse import BLIND, OutputWatch
 from symlump.compression.images import Images
-from symlump.compression.inputs import advice, assume_inputs
+from symlump.compression.inputs import advice, assume_inputs, samples_of
 from symlump.compression.merging.coefficients import CoefficientMerging, layer_units
 from symlump.compression.merging.effect import outputs_on
 from symlump.compression.merging.lively import merge_lively
@@ -30,6 +30,7 @@ from symlump.compression.merging.values import (
     memory_for,
     values_to_fit,
 )
+from symlump.compression.moments import Normal
 from symlump.compression.reduction import NetworkPlan, Reduction, own_units, try_each
 from symlump.errors import FailureError
 from symlump.lumping.forward import Forward
@@ -53,8 +54,8 @@ if TYPE_CHECKING:
 #: What distances may be relative to: of functions, and of anything.
 _FUNCTION_UNITS = ("output", "parameters", "layer")
 _UNITS = ("output", "layer")
-#: On so many samples, or a few more, the results of a wide network are compared.
-_SEEN = 512
+#: On so many samples, or a few more, the results of a wide network are compared; drawn ones have this seed.
+_SEEN, _SEED = 500, 1 << 16
 
 
 class UnitPlan(NetworkPlan):
@@ -256,24 +257,22 @@ class UnitPlan(NetworkPlan):
 
     @cached_property
     def _outputs(self) -> FloatArray:
-        known: dict[str, FloatArray] = {}
-        functions = self.method.on != "state" and self.method.compared == "function"
-        if functions and self.merging.memory is not None and in_single(self.network):
-            seen = self.merging.memory.values
-            if len(self.merging.values.inputs()[0]) == len(self._stated[1][0]):
-                known = {name: self._few(value) for name, value in seen.items()}
         with np.errstate(over="ignore", invalid="ignore"):
-            return outputs_on(self.network, self._seen, known)
+            return outputs_on(self.network, self._seen)
 
     @cached_property
     def _seen(self) -> tuple[FloatArray, ...]:
-        """Samples on which units of distances are told apart: in wide networks few are enough."""
-        samples = tuple(self._few(x) for x in self._stated[1])
-        return tuple(x.astype(np.float32) for x in samples) if in_single(self.network) else samples
+        """Samples on which units of distances are told apart: in wide networks few are enough.
 
-    def _few(self, value: FloatArray) -> FloatArray:
-        """Of a value's rows those of few samples, if the network is wide."""
-        return value[:: max(1, len(value) // _SEEN)] if is_wide(self.network) else value
+        Where they are drawn, they are not those of the fits, which are too good there if many units are left.
+        """
+        samples = self._stated[1]
+        if is_wide(self.network):
+            if isinstance(self._inputs, Normal):
+                samples = samples_of(self._inputs, self.network, _SEEN, _SEED, dtype=np.float32)
+            samples = tuple(x[:: max(1, len(x) // _SEEN)] for x in samples)
+        dtype = np.float32 if in_single(self.network) else np.float64
+        return tuple(x.astype(dtype, copy=False) for x in samples)
 
     @cached_property
     def _exact_size(self) -> int:

@@ -41,7 +41,8 @@ def test_curves_and_bands_contain_the_activation(name):
     found = curve(phi, z.magnitude.max())
     values, slopes = found.values(z), found.slopes(z)
     centre = (low + high) / 2 + 0.01
-    bands = straight(found, z), bent(found, z, centre), bent(found, z, centre, degree=3)
+    bands = straight(found, z), *(bent(found, z, centre, degree=k) for k in (2, 3))
+    bands = *bands, bent(found, z, centre, degree=5, parts=48)
     tangent = slope_line(found, z, centre)
     for share in np.linspace(0, 1, 23):
         at = np.clip(low + share * (high - low), low, high)
@@ -50,6 +51,7 @@ def test_curves_and_bands_contain_the_activation(name):
         for band in bands:
             away = at - band.centre
             line = band.offset + (band.slope + (band.bend + band.twist * away) * away) * away
+            line = line + sum(c * away**k for k, c in enumerate(band.higher, 4))
             slack = 1e-13 * (1 + np.abs(line) + np.abs(below))
             assert (np.maximum(line - above, below - line) <= band.radius + slack).all()
         inside = (low < at) & (at < high)
@@ -61,7 +63,7 @@ def test_curves_and_bands_contain_the_activation(name):
         assert (apart <= slack)[inside].all()
     if not phi.kinks and phi.pieces is None:
         medians = [np.median(band.radius) for band in bands]
-        assert medians[2] <= medians[1] <= medians[0]
+        assert medians[3] <= medians[2] <= medians[1] <= medians[0]
 
 
 def test_difference_of_two_activations():

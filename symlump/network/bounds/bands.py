@@ -1,6 +1,6 @@
 """Narrow bands around an activation: straight ones, and bent ones.
 
-φ(z) − q(z), with q a polynomial of degree one to three, is bounded over an interval cut in parts: on each
+φ(z) − q(z), with q a polynomial of degree one to five, is bounded over an interval cut in parts: on each
 part it lies below both of the lines that start at its ends with the largest and the least slope, hence
 below the larger of their values at any one point between; likewise from above. How q is chosen decides
 the width of a band, not whether it holds.
@@ -9,6 +9,7 @@ the width of a band, not whether it holds.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,10 @@ _SLOPE_STEPS = 5
 
 @dataclass(frozen=True, eq=False)
 class Band:
-    """φ = offset + slope·u + bend·u² + twist·u³ ± radius with u = z − centre, on the intervals in question."""
+    """φ = offset + slope·u + bend·u² + twist·u³ ± radius with u = z − centre, on the intervals in question.
+
+    ``higher`` are the coefficients of u⁴, u⁵, … where there are any.
+    """
 
     centre: FloatArray
     offset: FloatArray
@@ -32,6 +36,7 @@ class Band:
     bend: FloatArray
     radius: FloatArray
     twist: FloatArray | float = 0.0
+    higher: tuple[FloatArray, ...] = ()
 
     def __getitem__(self, some: Any) -> Band:
         twist = self.twist[some] if isinstance(self.twist, np.ndarray) else self.twist
@@ -42,6 +47,7 @@ class Band:
             self.bend[some],
             self.radius[some],
             twist,
+            tuple(x[some] for x in self.higher),
         )
 
 
@@ -63,8 +69,13 @@ def straight(phi: Curve, z: Interval) -> Band:
     return _around(points, at, over, zero, slope, zero)
 
 
-def bent(phi: Curve, z: Interval, centre: FloatArray, degree: int = 2) -> Band:
-    """A band along a parabola or a cubic, about a given centre.
+def bent(phi: Curve, z: Interval, centre: FloatArray, degree: int = 2, parts: int = _PARTS) -> Band:
+    """A band along a polynomial of degree two or more, about a given centre.
+
+    Parameters
+    ----------
+    parts : int
+        Into so many the interval is cut to bound the radius: more are tighter, and take longer.
 
     Examples
     --------
@@ -75,20 +86,24 @@ def bent(phi: Curve, z: Interval, centre: FloatArray, degree: int = 2) -> Band:
     (0.141, 0.02)
     >>> bent(phi, z, one, degree=3).radius.round(3).item()
     0.011
+    >>> bent(phi, z, one, degree=5, parts=64).radius.round(4).item()
+    0.0006
     """
-    spaced = evenly(z, _PARTS)
+    spaced = evenly(z, parts)
     points, at, over = phi.along(spaced)
     guess = at.middle if points is spaced else phi.values(Interval.point(spaced)).middle
     half = z.upper / 2 - z.lower / 2
     safe = np.where(half > _POINT, half, 1.0)
-    found = np.tensordot(_FITS[degree], guess, axes=1)[1:]
+    found = np.tensordot(_fit(degree, parts), guess, axes=1)
     # fitted about the middle of the interval: moved to the given centre
-    away, slope, bend = centre - (z.lower + half), found[0] / safe, found[1] / safe**2
-    if degree == 2:
-        return _around(points, at, over, centre, slope + 2 * bend * away, bend)
-    twist = found[2] / safe**3
-    slope = slope + (2 * bend + 3 * twist * away) * away
-    return _around(points, at, over, centre, slope, bend + 3 * twist * away, twist)
+    away = centre - (z.lower + half)
+    powers = [found[k] / safe**k for k in range(1, degree + 1)]
+    for first in (0, *range(degree - 1)):
+        for k in range(degree - 2, first - 1, -1):
+            powers[k] = powers[k] + away * powers[k + 1]
+    slope, bend, *cubic = powers
+    twist = cubic[0] if cubic else 0.0
+    return _around(points, at, over, centre, slope, bend, twist, tuple(cubic[1:]))
 
 
 def slope_line(phi: Curve, z: Interval, centre: FloatArray) -> Band:
@@ -119,14 +134,19 @@ def slope_line(phi: Curve, z: Interval, centre: FloatArray) -> Band:
     )
 
 
-def _least_squares(degree: int) -> FloatArray:
-    """The polynomial through values at evenly spaced t in [−1, 1]."""
-    ends = np.linspace(-1.0, 1.0, _PARTS + 1)
-    return np.asarray(np.linalg.pinv(np.vander(ends, degree + 1, increasing=True)))
+@lru_cache(maxsize=16)
+def _fit(degree: int, parts: int) -> FloatArray:
+    """The polynomial through values at evenly spaced t in [−1, 1], by least squares.
+
+    Those of higher degrees count more towards the ends, where they would be further off.
+    """
+    ends = np.linspace(-1.0, 1.0, parts + 1)
+    powers = np.vander(ends, degree + 1, increasing=True)
+    weight = (1 - 0.99 * ends**2) ** -0.25 if degree > 3 else np.ones_like(ends)
+    return np.asarray(np.linalg.pinv(powers * weight[:, None]) * weight)
 
 
-#: Of parabolas and cubics; and the slope of a line through the middles of parts.
-_FITS = {degree: _least_squares(degree) for degree in (2, 3)}
+#: The slope of a line through the middles of parts.
 _MIDDLES = (np.arange(_PARTS) + 0.5) * (2.0 / _PARTS) - 1.0
 _LINE = _MIDDLES / (_MIDDLES @ _MIDDLES)
 
@@ -139,26 +159,35 @@ def _around(
     slope: FloatArray,
     bend: FloatArray,
     twist: FloatArray | float = 0.0,
+    higher: tuple[FloatArray, ...] = (),
 ) -> Band:
-    """The narrowest band along offset + slope·u + bend·u² + twist·u³ with u = z − centre."""
+    """The narrowest band along offset + slope·u + bend·u² + twist·u³ + … with u = z − centre."""
     away = points - centre
-    shift = (slope + (bend + twist * away) * away) * away
-    steepness = slope + (2 * bend + 3 * twist * away) * away
+    # u³·twist + u⁴·higher[0] + … is u³·cubic and has the slope u²·steeper; its third derivative is at most wavy
+    cubic, steeper, wavy, tilt = twist, 3 * twist, 6 * np.abs(twist), np.zeros_like(slope)
+    far = np.abs(away).max(axis=0) if higher else 0.0
+    for k, power in enumerate(higher, 4):
+        cubic, steeper = cubic + power * away ** (k - 3), steeper + k * power * away ** (k - 3)
+        wavy = wavy + k * (k - 1) * (k - 2) * np.abs(power) * far ** (k - 3)
+        tilt = tilt + (k + 8) * np.abs(power) * far ** (k - 1)
+    shift = (slope + (bend + cubic * away) * away) * away
+    steepness = slope + (2 * bend + steeper * away) * away
     high, low, width = at.upper - shift, at.lower - shift, points[1:] - points[:-1]
-    # between two points a parabola is no further beyond its ends than this
-    beyond = 0.75 * np.abs(twist) * width**2
+    # a slope is between two points no further beyond its ends than an eighth of its second derivative times
+    # the square of their distance
+    beyond = 0.125 * wavy * width**2
     steep = over.upper - np.minimum(steepness[:-1], steepness[1:]) + beyond
     flat = over.lower - np.maximum(steepness[:-1], steepness[1:]) - beyond
     above = under_lines(high[:-1], high[1:], steep, flat, width).max(axis=0)
     below = -under_lines(-low[:-1], -low[1:], -flat, -steep, width).max(axis=0)
-    # at most a dozen roundings on the way, of numbers no larger than this
+    # at most two dozen roundings on the way, of numbers no larger than this
     reach = np.abs(points).max(axis=0) + np.abs(centre)
-    tilt = np.abs(slope) + (2 * np.abs(bend) + 4 * np.abs(twist) * reach) * reach
+    tilt = tilt + np.abs(slope) + (2 * np.abs(bend) + 4 * np.abs(twist) * reach) * reach
     size = at.magnitude.max(axis=0) + tilt * reach
     size = size + over.magnitude.max(axis=0) * (points[-1] - points[0])
     slack = 64 * UNIT * size + TINY
     offset, radius = Interval(below - slack, above + slack).ball()
-    return Band(centre, offset, slope, bend, radius, twist)
+    return Band(centre, offset, slope, bend, radius, twist, higher)
 
 
 def _best_slope(z: FloatArray, values: FloatArray, slopes: Interval) -> FloatArray:

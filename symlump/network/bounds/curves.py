@@ -22,14 +22,16 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from symlump.enclosures.functions import interval_functions
 from symlump.enclosures.interval import TINY, UNIT, Interval
+from symlump.enclosures.jets import expand
 from symlump.errors import FailureError
 from symlump.network.activations.activation import Activation
 from symlump.network.activations.enclosure import enclose, enclose_slope
 from symlump.network.activations.rules import Pieces
 from symlump.ode.exact import FloatArray, IntArray
 
-_SLOPE_STEP = 1 / 256
+_SLOPE_STEP, _BEND_STEP = 1 / 256, 1 / 64
 _BINS = 1 << 13
 _PARTS = 24  # of an interval, for a straight band
 
@@ -80,6 +82,20 @@ def difference_curve(one: Activation, two: Activation, extent: float) -> Curve:
     return _table(one, two, _power_of_two(extent))
 
 
+def slope_curve(activation: Activation, extent: float) -> Curve:
+    """The function φ'(z), likewise, of an activation without kinks.
+
+    Examples
+    --------
+    >>> from symlump.network.activations.table import activation
+    >>> tanh = slope_curve(activation("tanh"), 2.0)  # its slopes are those of 1 − tanh²
+    >>> bends = tanh.slopes(Interval(np.array([0.0]), np.array([2.0])))
+    >>> bends.lower.round(2).item(), bends.upper.round(2).item() + 0
+    (-0.78, 0.0)
+    """
+    return _slope_table(activation, _power_of_two(extent))
+
+
 def _power_of_two(extent: float) -> float:
     """The next power of two, so that few tables are made; twice that must be a float, the width of a table."""
     if not extent < 2.0**1022:
@@ -100,6 +116,23 @@ def _table(one: Activation, two: Activation | None, extent: float) -> Table:
         return found if two is None else found - Interval(*enclose_slope(two, low, high))
 
     return Table.build(values, slopes, extent, one.range if two is None else (-inf, inf))
+
+
+@lru_cache(maxsize=16)
+def _slope_table(phi: Activation, extent: float) -> Table:
+    def values(low: FloatArray, high: FloatArray) -> Interval:
+        return Interval(*enclose_slope(phi, low, high))
+
+    def slopes(low: FloatArray, high: FloatArray) -> Interval:
+        m = interval_functions()
+        with m.working():
+            found = [
+                m.bounds(2 * expand(phi.formula, m, a, b, 2).c[2])
+                for a, b in zip(low.tolist(), high.tolist(), strict=True)
+            ]
+        return Interval(*np.array(found).T.reshape(2, -1))
+
+    return Table.build(values, slopes, extent, phi.slopes, _BEND_STEP)
 
 
 @dataclass(frozen=True, eq=False)
@@ -178,8 +211,9 @@ class Table:
         slopes: Callable[[FloatArray, FloatArray], Interval],
         extent: float,
         everywhere: tuple[float, float] = (-inf, inf),
+        step: float = _SLOPE_STEP,
     ) -> Table:
-        """Halve cells until the slope changes by 1/256 in each (relatively, where it is large).
+        """Halve cells until the slope changes by ``step`` in each (relatively, where it is large).
 
         The extent is a power of two, so the nodes are exact and cells consist of whole bins.
         """
@@ -187,7 +221,7 @@ class Table:
         over = slopes(nodes[:-1], nodes[1:])
         while True:
             size = np.maximum(1.0, np.minimum(np.abs(over.lower), np.abs(over.upper)))
-            wide = over.upper - over.lower > _SLOPE_STEP * size
+            wide = over.upper - over.lower > step * size
             wide &= (nodes[1:] - nodes[:-1] > 2 * extent / _BINS) & np.isfinite(size)
             cut = np.flatnonzero(wide)
             if not cut.size:

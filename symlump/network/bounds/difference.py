@@ -11,6 +11,7 @@ Why each number is an upper bound:
 4. Affine maps of intervals, and rows carried backward, are rounded outward with the standard error of a
    dot product (:mod:`.relaxation`).
 5. Where the box is cut in two, the largest of the bounds on the parts is a bound on the whole.
+6. On small parts two networks are expanded in polynomials of the inputs, where that is better (:mod:`.signed`).
 
 The bound is about the two functions of real numbers that the weights define. Computing them adds rounding of
 its own, which is bounded apart (:mod:`.evaluation`).
@@ -18,7 +19,7 @@ its own, which is bounded apart (:mod:`.evaluation`).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from math import prod
@@ -35,6 +36,7 @@ from symlump.network.bounds.evaluation import ASSUMED, evaluation_error
 from symlump.network.bounds.inputs import box_of, samples_in
 from symlump.network.bounds.pairing import Stage, alone, side_by_side
 from symlump.network.bounds.relaxation import adapt, ranges, relaxation_cost
+from symlump.network.bounds.signed import Signed
 from symlump.network.bounds.unrolled import unroll
 from symlump.network.network import Network
 from symlump.network.nodes import Affine
@@ -45,6 +47,7 @@ from symlump.ode.notation import count_text
 #: Cuts of the box made without being asked, where the network is small enough for them.
 DEFAULT_SPLITS = 255
 _FLOPS = 2e10  # a few seconds: what is spent without being asked
+_SIGNED_FLOPS = 1.9e11  # the same for polynomials, which are products of large matrices
 _MOST_FLOPS = 2e11  # beyond this, linear relaxation has to be asked for
 _AT_ONCE = 32
 _SPREAD_SAMPLES = 1000
@@ -61,12 +64,14 @@ class NetworkBound:
     intervals : ndarray, shape (outputs,)
         The bound by interval arithmetic, layer by layer, on the whole box.
     relaxation : ndarray, shape (outputs,), or None
-        The bound by linear relaxation of the difference; None where it was not computed because the
-        network is wide (``splits=0`` asks for it).
+        The bound by linear relaxation of the difference, or by polynomials in the inputs; None where it was not
+        computed because the network is wide (``splits=0`` asks for it).
     boxes : int
         Into how many parts the box was cut for it.
     networks : (Network, Network)
         The original and the reduced one.
+    how : str
+        By what ``relaxation`` is: "linear relaxation", "polynomials", or "linear relaxation and polynomials".
     """
 
     box: FloatArray
@@ -74,6 +79,7 @@ class NetworkBound:
     relaxation: FloatArray | None
     boxes: int
     networks: tuple[Network, Network]
+    how: str = "linear relaxation"
 
     #: What ``rounding``, and it alone, assumes.
     assumed = ASSUMED
@@ -143,7 +149,7 @@ class NetworkBound:
     def methods(self) -> tuple[str, ...]:
         """For each output, which of the two gave its bound."""
         return tuple(
-            "interval" if self.relaxation is None or a <= b else "linear relaxation"
+            "interval" if self.relaxation is None or a <= b else self.how
             for a, b in zip(
                 self.intervals,
                 self.intervals if self.relaxation is None else self.relaxation,
@@ -175,9 +181,9 @@ class NetworkBound:
             how = "intervals; linear relaxation of so wide a network on request, splits=0"
         else:
             parts = count_text(self.boxes, "part")
-            how = f"linear relaxation in {parts}; intervals {at_most(self.intervals.max())}"
+            how = f"{self.how} in {parts}; intervals {at_most(self.intervals.max())}"
             if "interval" in self.methods:
-                how = f"by output the better of intervals and linear relaxation in {parts}"
+                how = f"by output the better of intervals and {self.how} in {parts}"
         dtypes = " and ".join(dict.fromkeys(self.dtypes))
         adds = f"{dtypes} evaluation adds at most {at_most(self.rounding.max(), 2)}"
         if not np.isfinite(self.rounding).all():
@@ -228,7 +234,8 @@ def bound_difference(
         the bound is, not whether it holds.
     splits : int, optional
         How often the box, or a part of it, is cut in two: always the part with the worst bound, across
-        the input with the most weight. By default 255 times, less for wide networks.
+        the input with the most weight. By default 255 times, less for wide networks. With any cuts at all,
+        polynomials in the inputs are tried, too; where they are better, all parts are first cut alike.
 
     Returns
     -------
@@ -273,13 +280,12 @@ def bound_difference(
     one = whole[None, :]
     by_intervals = ranges(stages, one, relax=False)[-1].output_difference.magnitude[0]
     cost = relaxation_cost(stages)
-    relaxed, boxes = None, 0
+    relaxed, boxes, how = None, 0, "linear relaxation"
     if splits is not None or cost < _MOST_FLOPS:
-        cuts = min(DEFAULT_SPLITS, int(_FLOPS / cost)) if splits is None else splits
-        hidden = _rounding((original, reduced), whole, ("float64",) * 2) if cuts else 0.0
-        relaxed, boxes = _branch(stages, one, cuts, hidden)
+        hidden = _rounding((original, reduced), whole, ("float64",) * 2) if splits != 0 else 0.0
+        relaxed, boxes, how = _branch(stages, one, splits, hidden)
     ends = np.stack([whole.lower, whole.upper], axis=1)
-    found = NetworkBound(ends, by_intervals, relaxed, boxes, (original, reduced))
+    found = NetworkBound(ends, by_intervals, relaxed, boxes, (original, reduced), how)
     ensure_finite(Interval.point(found.values), "outputs")
     return found
 
@@ -354,38 +360,73 @@ def _last_scale(network: Network, name: str) -> str:
 
 
 def _branch(
-    stages: Sequence[Stage], whole: Interval, cuts: int, enough: FloatArray | float
-) -> tuple[FloatArray, int]:
-    """The bound by linear relaxation, with the box cut ``cuts`` times; and the number of parts.
+    stages: Sequence[Stage], whole: Interval, splits: int | None, enough: FloatArray | float
+) -> tuple[FloatArray, int, str]:
+    """The bound with the box cut so often, or by default; the number of parts, and by what.
 
+    It is by linear relaxation, or by polynomials (:mod:`.signed`) where these are better on the part in the
+    middle and on the worst one. They improve so much with each cut that the box is first cut into equal parts.
     It ends early where the bound is down to what rounding hides even in float64.
     """
+    cuts = min(DEFAULT_SPLITS, int(_FLOPS / relaxation_cost(stages))) if splits is None else splits
     weight = _input_weight(stages)
     widest = max(stage.joint.shape[0] + stage.pairs.partner.size for stage in stages)
     at_once = max(1, min(_AT_ONCE, _ENTRIES // widest**2))
     low, high = whole.lower, whole.upper
+    signed = Signed.of(stages) if splits != 0 else None
     stages, found = adapt(stages, whole)
-    bound = found[-1].output_difference.magnitude
+    bound = known = found[-1].output_difference.magnitude
+
+    def relaxed(parts: Interval) -> FloatArray:
+        return ranges(stages, parts, True)[-1].output_difference.magnitude
+
+    bounded: Callable[[Interval], FloatArray] = relaxed
+    if signed and np.any(bound > enough):
+        more = min(DEFAULT_SPLITS, int(_SIGNED_FLOPS / signed.cost)) if splits is None else splits
+        parts = whole
+        while 2 * len(parts.lower) <= more + 1:
+            parts = _halves(parts, weight)
+        middle = parts[[len(parts.lower) // 2]]
+        if np.all(signed(middle) < relaxed(middle)):
+            known = np.minimum(signed(parts), bound)
+            worst = [int(_scores(known).argmax())]
+            if np.any(known[worst] < relaxed(parts[worst])):
+                bounded, cuts = signed, more + 1 - len(parts.lower)
+                low, high, bound = parts.lower, parts.upper, known
     while cuts > 0 and np.any(bound.max(axis=0) > enough):
-        worst = bound.max(axis=0)
-        score = (bound / np.where(worst > 0, worst, 1.0)).max(axis=1)
         count = min(at_once, cuts, (len(bound) + 1) // 2)
-        chosen = np.argsort(-score, kind="stable")[:count]
-        half = high[chosen] / 2 - low[chosen] / 2  # half the width, which need not overflow
-        rows, across = np.arange(count), (half * weight).argmax(axis=1)
-        left, right = high[chosen], low[chosen]
-        middle = low[chosen, across] + half[rows, across]
-        left[rows, across] = right[rows, across] = middle
-        new_low = np.concatenate([low[chosen], right])
-        new_high = np.concatenate([left, high[chosen]])
-        found = ranges(stages, Interval(new_low, new_high), True)
-        part = np.minimum(found[-1].output_difference.magnitude, np.tile(bound[chosen], (2, 1)))
+        chosen = np.argsort(-_scores(bound), kind="stable")[:count]
+        parts = _halves(Interval(low[chosen], high[chosen]), weight)
+        part = np.minimum(bounded(parts), np.tile(bound[chosen], (2, 1)))
         keep = np.ones(len(bound), dtype=bool)
         keep[chosen] = False
-        low, high = np.concatenate([low[keep], new_low]), np.concatenate([high[keep], new_high])
+        low = np.concatenate([low[keep], parts.lower])
+        high = np.concatenate([high[keep], parts.upper])
         bound = np.concatenate([bound[keep], part])
         cuts -= count
-    return bound.max(axis=0), len(bound)
+    least, other = bound.max(axis=0), known.max(axis=0)
+    how = "linear relaxation"
+    if bounded is not relaxed:
+        how = "polynomials"
+    elif len(known) > 1 and np.any(other < least):
+        how = "linear relaxation and polynomials"
+    return np.minimum(least, other), len(bound), how
+
+
+def _scores(bound: FloatArray) -> FloatArray:
+    """How bad each part is: the most that its bound of an output is of the worst one."""
+    worst = bound.max(axis=0)
+    return np.asarray((bound / np.where(worst > 0, worst, 1.0)).max(axis=1))
+
+
+def _halves(boxes: Interval, weight: FloatArray) -> Interval:
+    """Each box cut in two across the input that counts most: all first halves, then all second ones."""
+    low, high = boxes.lower, boxes.upper
+    half = high / 2 - low / 2  # half the width, which need not overflow
+    rows, across = np.arange(len(low)), (half * weight).argmax(axis=1)
+    left, right = high.copy(), low.copy()
+    left[rows, across] = right[rows, across] = low[rows, across] + half[rows, across]
+    return Interval(np.concatenate([low, right]), np.concatenate([left, high]))
 
 
 def _input_weight(stages: Sequence[Stage]) -> FloatArray:

@@ -273,14 +273,16 @@ def _first(
     last = units + now.reduced.lower.shape[-1]
     relative = gamma(2 * n * n + forms.middle.shape[-1] + 16)
     error = grow(forms.error, forms.terms + 16)
-    reduced = _Forms(forms.middle[:, units:last], forms.sides[:, units:last], error[:, units:last])
+    reduced = AffineForms(
+        forms.middle[:, units:last], forms.sides[:, units:last], error[:, units:last]
+    )
     one, two = lines or (None, None)
-    own = _composed(how.reduced, now.reduced, reduced, two, powers, relative)
+    own = compose(how.reduced, now.reduced, reduced, two, powers, relative)
     if not units:
         return (*own, np.zeros((own[2].shape[0], 0)))
-    whole = _Forms(forms.middle[:, last:], forms.sides[:, last:], error[:, last:])
-    difference = _Forms(forms.middle[:, :units], forms.sides[:, :units], error[:, :units])
-    matrix, constant, radius = _composed(how.original, now.original, whole, one, powers, relative)
+    whole = AffineForms(forms.middle[:, last:], forms.sides[:, last:], error[:, last:])
+    difference = AffineForms(forms.middle[:, :units], forms.sides[:, :units], error[:, :units])
+    matrix, constant, radius = compose(how.original, now.original, whole, one, powers, relative)
     # Both are functions of the same inputs here, so the coefficients of h and s·ĥ_p cancel before any
     # absolute value is taken.
     s = pairs.after
@@ -304,7 +306,7 @@ def _first(
 
 
 @dataclass(frozen=True, eq=False)
-class _Forms:
+class AffineForms:
     """middle + Σ sides·t ± error."""
 
     middle: FloatArray
@@ -317,8 +319,8 @@ class _Forms:
         return np.asarray(np.abs(self.sides).sum(axis=-1))
 
 
-def _composed(
-    phi: Curve, z: Interval, inner: _Forms, band: Band | None, powers: int, relative: float
+def compose(
+    phi: Curve, z: Interval, inner: AffineForms, band: Band | None, powers: int, relative: float
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """φ of an affine function: matrix, constant and radius, by a given straight band or a bent one."""
     reach, error = inner.reach, inner.error
@@ -354,9 +356,9 @@ def _composed(
 def _close(
     stage: Stage,
     how: Activated,
-    difference: _Forms,
-    whole: _Forms,
-    reduced: _Forms,
+    difference: AffineForms,
+    whole: AffineForms,
+    reduced: AffineForms,
     squared: bool,
     relative: float,
 ) -> tuple[FloatArray, ...]:

@@ -6,7 +6,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 import sympy
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import symlump as sl
@@ -272,6 +272,7 @@ def networks(draw):
 
 @settings(max_examples=25)
 @given(networks())
+@example(("", []))
 def test_first_integrals_of_a_network(case):
     """As many as sympy's kernel of the coefficients has dimensions, and constant along trajectories."""
     names, reactions = case

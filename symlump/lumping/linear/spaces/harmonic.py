@@ -18,8 +18,8 @@ from symlump.ode.exact import ExactArray, IntArray
 def equal_rows(matrix: ExactMatrix) -> IntArray:
     """Labels such that every L with L·matrix = 0 has equal entries where labels are equal, by first members.
 
-    Equations are merged and looked at again while a tenth of the unknowns goes. In linear time; not all equal
-    entries are found.
+    Equations are merged and looked at again while more than a tenth of the unknowns goes. In linear time; not
+    all equal entries are found.
 
     Examples
     --------
@@ -33,7 +33,7 @@ def equal_rows(matrix: ExactMatrix) -> IntArray:
         found = _means_of_one(matrix)
         count = int(found.max(initial=-1)) + 1
         labels = found[labels]
-        if 10 * count > 9 * matrix.shape[0]:
+        if 10 * count >= 9 * matrix.shape[0]:
             return _by_first(labels)
         matrix = ExactMatrix.from_entries(
             found[matrix.owners], matrix.columns, matrix.values, (count, matrix.width)

@@ -15,6 +15,7 @@ from symlump.formats.chains.gathered import Gathered
 from symlump.formats.chains.numbers import written_number
 from symlump.formats.chains.same_value import SameValue
 from symlump.formats.source import Source
+from symlump.ode import machine
 from symlump.ode.exact import ExactArray
 
 DENOMINATORS = st.sampled_from([1, 10, 1000, 10**9, 3, 7**20, 2**61])
@@ -62,6 +63,19 @@ def test_pieces_are_the_whole(pieces, expected):
             (4 * j + i, value) for i, j, value in moves
         )
         assert list(zip(kept[0].tolist(), kept[1].tolist(), kept[2], strict=True)) == whole
+
+
+def test_what_is_there_is_not_looked_at_for_every_piece(monkeypatch):
+    """Pieces over a shorter denominator than the first cost what they are long."""
+    seen = []
+    largest = machine.largest
+    monkeypatch.setattr(machine, "largest", lambda a: seen.append(a.size) or largest(a))
+    found = Gathered(0)
+    for k in range(100):
+        found.append(*np.full((2, 10), k), numbers(1000 if k == 3 else 10, True, [k] * 10))
+    assert sum(seen) <= 3 * len(found.start)
+    exact = [Fraction(k, 1000 if k == 3 else 10) for k in range(100) for _ in range(10)]
+    assert list(found.values) == exact
 
 
 NUMBERS = [

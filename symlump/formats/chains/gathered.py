@@ -75,10 +75,14 @@ class Gathered:
         column = self._columns[2]
         if factor > 1 or factor_before > 1:
             most = machine.largest(values.numerators) * factor
-            most_before = machine.largest(column[:begin]) * factor_before
-            if max(shared, most, most_before) >= machine.INT64_SAFE:
+            if (
+                factor_before > 1
+            ):  # not for every piece, but as often as 64 bits hold a longer denominator
+                most = max(most, machine.largest(column[:begin]) * factor_before)
+            if max(shared, most) >= machine.INT64_SAFE:
                 return False
-            column[:begin] *= factor_before
+            if factor_before > 1:
+                column[:begin] *= factor_before
         np.multiply(values.numerators, factor, out=column[begin:end])
         self._shared = shared
         return True

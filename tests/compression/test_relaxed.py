@@ -318,6 +318,10 @@ def test_the_report_of_another_network_says_so_and_one_of_many_layers_stays_shor
     large, other = random_network(rng, (3, 8, 8, 2)), random_network(rng, (3, 6, 6, 2))
     explanation = sl.explain_reduction(large, other)
     assert "hardly a reduction" in str(explanation) and explanation.relative_defect > 0.5
+    x = rng.normal(size=(200, 3))  # a fit alone can do that: the report must not say "trained"
+    fitted = sl.explain_reduction(large, sl.compress(large, sl.SecondOrder(0.5, inputs=x)).network)
+    assert fitted.relative_defect > 0.5
+    assert "took up much of what went (a fit, low rank)" in str(fitted)
     assert "hardly a reduction" not in str(sl.explain_reduction(large, large))
     deep = random_network(rng, (3, *20 * [4], 2))
     result = sl.compress(deep, sl.Magnitude(0.9)).network

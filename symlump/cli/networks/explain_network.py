@@ -30,7 +30,8 @@ def explain_networks(options: argparse.Namespace) -> Answer:
         explanation = explain_reduction(original, reduced)
     report = {"original": options.file, "reduced": options.x, **explanation.to_dict()}
     lines = [*explanation.lines]
-    refused = options.box is not None and bool(explanation.unbounded)
+    other = isinstance(explanation, RecurrentExplanation) or bool(explanation.unbounded)
+    refused = options.box is not None and other
     if refused:
         report |= {"bound": None, "refused": explanation.hint}
         lines.append(explanation.hint)
@@ -38,7 +39,6 @@ def explain_networks(options: argparse.Namespace) -> Answer:
         report["bound"] = certify(explanation, options.box)
         lines.append(certified_line(report["bound"], "no output of the two differs"))
     elif not explanation.exact:
-        other = isinstance(explanation, RecurrentExplanation) or explanation.unbounded
         lines.append(explanation.hint if other else _HINT)
     return Answer(lambda: report, lambda: "\n".join(lines), code=int(refused))
 

@@ -28,8 +28,8 @@ _LEGEND = """\
 this holds, in brackets as a share of the layer's average unit. δ: all these changes together. Both are
 2-norms of weights, not errors of outputs. Units are counted from 1."""
 _UNRELATED = """\
-That is a large change: the smaller network was trained on after it was reduced, or is hardly a reduction of
-this original."""
+That is a large change: weights that were left took up much of what went (a fit, low rank), or were trained
+on after the reduction; or the smaller network is hardly a reduction of this original."""
 #: Layers that are shown; of more, those with the largest ε.
 _SHOWN = 12
 _LARGE = 0.5  # of the norm of all weights

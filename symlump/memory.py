@@ -9,6 +9,7 @@ import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 from symlump.errors import OutOfMemoryError
 
@@ -155,8 +156,8 @@ def forget_peak() -> None:
     True
     """
     give_back_blocks()
-    with suppress(OSError), open("/proc/self/clear_refs", "w") as file:
-        file.write("5")
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
 
 
 def resident_memory() -> int:

@@ -11,6 +11,8 @@ import sympy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
+from sympy import QQ, ZZ
+from sympy.polys.matrices import DomainMatrix
 
 import symlump as sl
 from symlump.errors import CertificateError, InputError, MethodError, VariableError
@@ -452,6 +454,61 @@ def test_nonnegative_rows_are_found_where_they_exist(data):
         for j, value in row.items():
             table[i, j] = int(value)
     assert table.rref()[0] == reduced[: len(pivots), :]
+
+
+@pytest.mark.parametrize("top", [1, 3, 100])
+@pytest.mark.parametrize(("most", "wider"), [(4, 1), (10, 1), (18, 5)])
+def test_planted_nonnegative_rows_have_no_minus_sign(most, wider, top):
+    """As many extreme rays of the cone as there are rows, whatever the numbers of the echelon form are."""
+    generator = np.random.default_rng([most, top])
+    largest = 0
+    for _ in range(400 // most):
+        count = int(generator.integers(most // 2, most + 1))
+        width = int(generator.integers(count + wider, 3 * count + 1))
+        planted = generator.integers(1, top + 1, (count, width))
+        planted *= generator.random(planted.shape) < generator.uniform(0.2, 1)
+        exact = DomainMatrix(planted.tolist(), planted.shape, ZZ).convert_to(QQ)
+        reduced, pivots = exact.rref()
+        table = reduced.to_list()[: len(pivots)]
+        echelon = [
+            {j: Fraction(int(v.numerator), int(v.denominator)) for j, v in enumerate(row) if v}
+            for row in table
+        ]
+        rows = readable(ExactMatrix.from_rows(echelon, width)).rows()
+        assert all(v > 0 and v.denominator == 1 for row in rows for v in row.values())
+        found = [[QQ(int(row.get(j, 0))) for j in range(width)] for row in rows]
+        back = DomainMatrix(found, (len(found), width), QQ).rref()[0]
+        assert back.to_list() == table
+        for row in rows:  # its zeros determine it
+            zeros = [[line[j] for j in range(width) if j not in row] for line in table]
+            size = width - len(row)
+            assert DomainMatrix(zeros, (len(table), size), QQ).rank() == len(table) - 1
+        largest = max([largest, *(v.denominator for row in echelon for v in row.values())])
+    assert top < 100 or most < 10 or largest > 2**40
+
+
+def test_rows_that_are_many_and_long_stay_as_they_are():
+    """Long numbers have their signs turned where linear programs are quick, and only there."""
+    generator = np.random.default_rng(0)
+
+    def planted(count, width):
+        table = generator.integers(1, 100, (count, width)).tolist()
+        reduced, pivots = DomainMatrix(table, (count, width), ZZ).convert_to(QQ).rref()
+        rows = [
+            {j: Fraction(int(v.numerator), int(v.denominator)) for j, v in enumerate(row) if v}
+            for row in reduced.to_list()
+        ]
+        return ExactMatrix.from_rows(rows, width)
+
+    def negative(matrix):
+        return any(value < 0 for value in matrix.values)
+
+    for count, width, stays in [(16, 24, False), (30, 36, True), (16, 18, True), (12, 14, False)]:
+        echelon = planted(count, width)
+        assert negative(echelon)
+        found = readable(echelon)
+        assert negative(found) == stays
+        assert not stays or len(found.values) <= len(echelon.values)
 
 
 def test_rows_of_both_signs_stay_where_there_are_no_others():

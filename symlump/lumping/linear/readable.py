@@ -3,37 +3,45 @@
 The echelon basis is sparse already: each of its rows has minimal support. Where it has entries of both
 signs, the rows that hang together are replaced by extreme rays of the cone of nonnegative vectors of
 their span (these have minimal support, too), if the cone spans it. Where rows of disjoint supports span it,
-these are the only extreme rays, so they are found. A few rows have all their rays enumerated in integers;
-for more, linear programs find single ones: the cone spans the space iff it holds a vector that is positive
-wherever the space is not zero. Everything that floats suggest is verified exactly. Where signs remain and
-numbers are large, a lattice reduction looks for smaller ones.
+these are the only extreme rays, so they are found. A few rows have all their rays enumerated in integers,
+while there are some hundred of them; else linear programs find single ones, whose equations are solved
+exactly: the cone spans the space iff for every functional, it or its negative is positive on some ray.
+Where signs remain and numbers are large, a lattice reduction looks for smaller ones.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from math import gcd, lcm
+from collections.abc import Iterator, Mapping, Sequence
+from math import gcd
 from operator import mul
 
 import numpy as np
-from scipy import sparse
 
 from symlump.lumping.linear.lattice import shorter
 from symlump.lumping.linear.rays import TooManyRaysError, extreme_rays
 from symlump.lumping.linear.spaces.exact_matrix import ExactMatrix
-from symlump.lumping.linear.spaces.invariant import read_fractions
-from symlump.lumping.linear.spaces.residues import FIRST_PRIME, centre
-from symlump.lumping.linear.spaces.rowspace import RowSpace
-from symlump.lumping.linear.spaces.small import ModularRows
+from symlump.lumping.linear.spaces.residues import FIRST_PRIME
+from symlump.lumping.linear.spaces.small import ModularRows, lift_rows
 from symlump.lumping.linear.spaces.small_terms import Row
-from symlump.ode.exact import AnyArray, FloatArray
+from symlump.ode.exact import FloatArray
 
 #: Rows that hang together, and their distinct columns: above this the echelon basis stays.
 _MOST_ROWS, _MOST_COLUMNS = 100, 2000
-#: So many rows have their rays enumerated; for more there are linear programs.
+#: So many rows have their rays enumerated, where these are few; else there are linear programs.
 _FEW = 40
-#: Many rows with larger entries are not looked through: nobody reads them.
-_READABLE = 2**16
+#: So few have them enumerated whatever their numbers are.
+_TINY = 4
+#: Rows times bits of their largest entry: above this linear programs take longer than the lumping itself. No
+#: three rows below it have an entry that is no float.
+_MOST_BITS = 3000
+#: More than a dozen rows of three entries on average stay if they have entries above this: they are as short
+#: as rays would be, and come out of systems that are lumped in less time than a linear program takes.
+_DOZEN, _SHORT, _LARGE = 12, 3, 2**16
+#: Rays are solved for modulo these primes, the first for numbers of up to 60 bits.
+_MODULI = (2**127 - 1, 2**521 - 1, 2**2203 - 1)
+_TOLERANCE = 1e-9
+
+Weights = tuple[int, ...]
 
 
 def readable(basis: ExactMatrix) -> ExactMatrix:
@@ -121,13 +129,18 @@ def _components(rows: Sequence[Row]) -> Iterator[list[Row]]:
 def nonnegative(rows: list[Row], sizes: Sequence[int] | None = None) -> list[Row] | None:
     """Extreme rays of the nonnegative vectors in the span of the rows, as many as there are rows.
 
-    None where these do not span it, or where the rows are too many for linear programs.
+    None where these do not span it, or where the rows are too many or too long for linear programs.
     """
+    if len(rows) > _MOST_ROWS:
+        return None
     largest = max(abs(value) for row in rows for value in row.values())
-    if len(rows) > _MOST_ROWS or (len(rows) > 4 and largest > _READABLE):
+    if len(rows) > _DOZEN and largest > _LARGE and sum(map(len, rows)) <= _SHORT * len(rows):
+        return None
+    too_long = len(rows) * largest.bit_length() > _MOST_BITS
+    if too_long and len(rows) > _TINY:
         return None
     columns = sorted({c for row in rows for c in row})
-    directions: dict[tuple[int, ...], int] = {}
+    directions: dict[Weights, int] = {}
     for c in columns:
         whole = [row.get(c, 0) for row in rows]
         divisor = gcd(*whole)
@@ -135,70 +148,45 @@ def nonnegative(rows: list[Row], sizes: Sequence[int] | None = None) -> list[Row
         directions.setdefault(direction, c)
     if len(directions) > _MOST_COLUMNS:
         return None
-    if len(rows) <= _FEW:
-        signs = _signs(list(directions), len(rows))
-        if signs is not None:
-            try:
-                return _sparsest(rows, signs, list(directions), sizes)
-            except TooManyRaysError:
-                pass
-    exact = np.array(list(directions), dtype=object)
-    if np.abs(exact).max() > 2**40:
-        return None
-    table = exact.astype(np.float64)
-    if _positive(table) is None:
-        return None
-    # Rows without a minus sign are extreme rays already.
-    fine = [i for i, row in enumerate(rows) if all(value > 0 for value in row.values())]
-    rays = [rows[i] for i in fine]
-    found = RowSpace(len(rows), FIRST_PRIME)
-    found.extend(sparse.csr_array(np.eye(len(rows), dtype=np.int64)[fine]))
-    for wanted in _objectives(table, found):
-        ray = _extreme_ray(exact, table, wanted)
-        if ray is None:
-            continue
-        residue = centre(
-            np.mod(np.array([ray], dtype=object), FIRST_PRIME).astype(np.int64), FIRST_PRIME
-        )
-        if not found.extend(sparse.csr_array(residue)).size:
-            continue
-        rays.append(_combination(ray, rows))
-        if len(rays) == len(rows):
-            return rays
-    return None
-
-
-def _signs(directions: list[tuple[int, ...]], size: int) -> list[int] | None:
-    """The sign of each row in a column of its own; None where one has no such column."""
-    signs = [0] * size
-    for direction in directions:
-        if direction.count(0) == size - 1:
-            i = next(i for i, value in enumerate(direction) if value)
-            signs[i] = direction[i]
-    return signs if all(signs) else None
-
-
-def _sparsest(
-    rows: list[Row],
-    signs: list[int],
-    directions: list[tuple[int, ...]],
-    sizes: Sequence[int] | None,
-) -> list[Row] | None:
-    """The sparsest independent rays, from all of them; None where they do not span the rows.
-
-    As each row has a column of its own, only nonnegative combinations of the rows with these signs can
-    be nonnegative: the cone starts as an orthant.
-    """
-    turned = directions
-    if min(signs) < 0:
+    # As each row has a column of its own, only nonnegative combinations of the rows with these signs can
+    # be nonnegative: the cone starts as an orthant.
+    own = _own_entries(rows, directions)
+    turned = list(directions)
+    if min(own) < 0:
+        signs = [1 if value > 0 else -1 for value in own]
+        rows = [{c: s * v for c, v in row.items()} for s, row in zip(signs, rows, strict=True)]
         turned = [tuple(map(mul, signs, direction)) for direction in directions]
     if any(max(direction) <= 0 for direction in turned):
         return None
     mixed = [direction for direction in turned if min(direction) < 0]
+    if len(rows) <= _FEW:
+        try:
+            return _sparsest(rows, mixed, sizes)
+        except TooManyRaysError:
+            pass
+    if too_long:
+        return None
+    return _by_programs(rows, mixed, [*map(abs, own)])
+
+
+def _own_entries(rows: list[Row], directions: Mapping[Weights, int]) -> list[int]:
+    """The entry of each row in a column in which no other has one."""
+    own = [0] * len(rows)
+    for direction, c in directions.items():
+        if direction.count(0) == len(rows) - 1:
+            i = next(i for i, value in enumerate(direction) if value)
+            own[i] = rows[i][c]
+    assert all(own)
+    return own
+
+
+def _sparsest(
+    rows: list[Row], mixed: list[Weights], sizes: Sequence[int] | None
+) -> list[Row] | None:
+    """The sparsest independent rays, from all of them; None where they do not span the rows."""
     candidates = []
     for ray in extreme_rays(len(rows), mixed):
-        weights = [*map(mul, signs, ray)]
-        row = _primitive(_combination(weights, rows), sizes)
+        row = _primitive(_combination(ray, rows), sizes)
         size, total = len(row), sum(row.values())
         if sizes is not None:
             size = sum(sizes[c] for c in row)
@@ -209,73 +197,131 @@ def _sparsest(
     chosen: list[Row] = []
     space = ModularRows(FIRST_PRIME)
     for _, _, items, ray in sorted(candidates):
-        if space.add({i: weight for i, weight in enumerate(ray) if weight}) is not None:
+        if space.add(_entries(ray)) is not None:
             chosen.append(dict(items))
             if len(chosen) == len(rows):
                 return chosen
     return None
 
 
-def _objectives(table: FloatArray, found: RowSpace) -> Iterator[FloatArray]:
-    """What to maximize: each coordinate in turn, then functionals that vanish on what was found."""
-    yield from table
+def _by_programs(rows: list[Row], mixed: list[Weights], own: list[int]) -> list[Row] | None:
+    """Independent rays, one from each linear program; None where they do not span the rows.
+
+    Unknowns are the entries of the ray in the columns that belong to one row each, so that coefficients are
+    those of a reduced echelon form: of moderate size, however long the integers are.
+    """
+    table = np.array([[v / k for v, k in zip(a, own, strict=True)] for a in mixed])
+    table /= np.abs(table).max(axis=1, keepdims=True)
+    total = np.array([sum(row.values()) / k for row, k in zip(rows, own, strict=True)])
+    if not _is_solid(table):
+        return None
+    size = len(rows)
+    rays: list[list[int]] = []
+    points: list[FloatArray] = []
+    space = ModularRows(FIRST_PRIME)
+    # Rows without a minus sign are extreme rays already.
+    for i in [i for i, row in enumerate(rows) if min(row.values()) > 0]:
+        rays.append([int(i == j) for j in range(size)])
+        points.append(np.eye(size)[i])
+        space.add({i: 1})
+    for wanted in _objectives(size, points):
+        if len(rays) == size:
+            break
+        point = _vertex(table, total, wanted)
+        ray = None if point is None else _extreme_ray(mixed, table, point)
+        if ray is not None and space.add(_entries(ray)) is not None:
+            exact = [weight * k for weight, k in zip(ray, own, strict=True)]
+            largest = max(exact)
+            points.append(np.array([value / largest for value in exact]))
+            rays.append(ray)
+    return [_combination(ray, rows) for ray in rays] if len(rays) == size else None
+
+
+def _objectives(size: int, found: list[FloatArray]) -> Iterator[FloatArray]:
+    """What to maximize: each coordinate in turn, then functionals that vanish on what was found by then.
+
+    Where the cone spans the space, one of two opposite ones has a ray on which it is positive.
+    """
+    basis = np.zeros((size, 0))
+
+    def rest(wanted: FloatArray) -> FloatArray:
+        nonlocal basis
+        if len(found) > basis.shape[1]:
+            basis = np.linalg.qr(np.array(found).T)[0]
+        return np.asarray(wanted - basis @ (basis.T @ wanted))
+
+    for unit in np.eye(size):
+        if np.abs(rest(unit)).max() > _TOLERANCE:
+            yield unit
     generator = np.random.default_rng(0)
-    for _ in range(4 * table.shape[1]):
-        basis = found.basis.toarray().astype(np.float64)
-        # Small integers modulo p are themselves; others only make the objective another random one.
-        direction = generator.standard_normal(table.shape[1])
-        yield direction - np.linalg.pinv(basis) @ (basis @ direction)
+    for _ in range(2 * size):
+        wanted = rest(generator.standard_normal(size))
+        yield wanted
+        yield -wanted
 
 
-def _positive(table: FloatArray) -> FloatArray | None:
-    """Weights of a combination that is at least 1 in every column, if there is one."""
+def _is_solid(table: FloatArray) -> bool:
+    """True if a cone has a vector on which all inequalities are strict, so that it spans the space."""
     from scipy.optimize import linprog
 
-    free = [(None, None)] * table.shape[1]
-    result = linprog(table.sum(axis=0), A_ub=-table, b_ub=-np.ones(len(table)), bounds=free)
-    return np.asarray(result.x) if result.status == 0 else None
+    size = table.shape[1]
+    result = linprog(
+        np.ones(size), A_ub=-table, b_ub=-np.ones(len(table)), bounds=[(1, None)] * size
+    )
+    return bool(result.status == 0)
 
 
-def _extreme_ray(exact: AnyArray, table: FloatArray, wanted: FloatArray) -> list[int] | None:
-    """Integer weights of a nonnegative combination that maximizes a functional: a vertex."""
+def _vertex(table: FloatArray, total: FloatArray, wanted: FloatArray) -> FloatArray | None:
+    """A vector of the cone {v ≥ 0, table @ v ≥ 0} and total @ v = 1 that maximizes a functional."""
     from scipy.optimize import linprog
 
-    total = table.sum(axis=0)
     result = linprog(
         -wanted,
         A_ub=-table,
         b_ub=np.zeros(len(table)),
-        A_eq=total[None, :],
+        A_eq=total[None, :] / np.abs(total).max(),
         b_eq=[1.0],
-        bounds=[(None, None)] * table.shape[1],
         method="highs-ds",
     )
-    if result.status != 0:
-        return None
-    values = table @ result.x
-    zero = np.flatnonzero(values < 1e-9 * values.max())
-    space = RowSpace(table.shape[1], FIRST_PRIME)
-    space.extend(
-        sparse.csr_array(centre(np.mod(exact[zero], FIRST_PRIME).astype(np.int64), FIRST_PRIME))
-    )
-    if len(space) != space.width - 1:
-        return None
-    vector = np.zeros(space.width, dtype=np.int64)
-    free = np.setdiff1d(np.arange(space.width), space.pivots)
-    vector[free] = 1
-    vector[space.pivots] = -space.basis[:, free].toarray().ravel()
-    fractions = read_fractions([[int(v) % FIRST_PRIME] for v in vector], [FIRST_PRIME])
-    if fractions is None:
-        return None
-    shared = lcm(*(f.denominator for f in fractions))
-    weights = [f.numerator * (shared // f.denominator) for f in fractions]
-    products = exact.dot(np.array(weights, dtype=object)).tolist()
-    if max(products) <= 0:
-        weights, products = [-w for w in weights], [-v for v in products]
-    return weights if min(products) >= 0 else None
+    return np.asarray(result.x) if result.status == 0 else None
 
 
-def _combination(weights: list[int], rows: list[Row]) -> Row:
+def _extreme_ray(mixed: list[Weights], table: FloatArray, point: FloatArray) -> list[int] | None:
+    """Integer weights of the extreme ray near a point of the cone, by the inequalities that it fulfils best.
+
+    None where they do not hold as equations on a vector of the cone.
+    """
+    support = np.flatnonzero(point > _TOLERANCE * point.max()).tolist()
+    nearest = np.argsort(table @ point, kind="stable").tolist()
+    for modulus in _MODULI:
+        space = ModularRows(modulus)
+        tight: list[Weights] = []
+        for k in nearest:
+            if len(tight) == len(support) - 1:
+                break
+            if space.add({i: v for i in support if (v := mixed[k][i])}) is not None:
+                tight.append(mixed[k])
+        if len(tight) < len(support) - 1:  # the point is no vertex
+            return None
+        # One column is left, on whose value all others depend.
+        solution = space.reduced()
+        (free,) = set(support) - solution.keys()
+        vector = {i: -row[free] % modulus for i, row in solution.items() if free in row}
+        lifted = lift_rows([{free: vector | {free: 1}}], [modulus])
+        if lifted is None:
+            continue
+        weights = [lifted[0].get(i, 0) for i in range(len(point))]
+        if not any(sum(map(mul, a, weights)) for a in tight):
+            fine = min(weights) >= 0 and all(sum(map(mul, a, weights)) >= 0 for a in mixed)
+            return weights if fine else None
+    return None
+
+
+def _entries(weights: Sequence[int]) -> Row:
+    return {i: weight for i, weight in enumerate(weights) if weight}
+
+
+def _combination(weights: Sequence[int], rows: list[Row]) -> Row:
     used = [(weight, row) for weight, row in zip(weights, rows, strict=True) if weight]
     if len(used) == 1:
         ((weight, row),) = used

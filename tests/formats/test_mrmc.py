@@ -115,6 +115,8 @@ def test_what_would_be_read_as_rates_is_not_written():
     ("text", "message"),
     [
         ("STATES 2\nTRANSITIONS 1\n1 3 0.5", "c.tra:3:1: state outside 1 … 2"),
+        ("2 1\n0 0 1 0.5", "c.tra:2:1: expected 'from to probability', found '0 0 1 0.5'"),
+        ("2 2\n0 1 1 go\n1 0 1 .5", "c.tra:3:1: expected 'from to probability', found '1 0 1 .5'"),
         ("STATES 2\nTRANSITIONS 1\n0 1 0.5", "c.tra:3:1: state outside 1 … 2"),
         ("STATES 2\nTRANSITIONS 2\n1 2 0.5", "c.tra:2:13: 2 transitions announced, 1"),
         ("STATES 2\nTRANSITIONS 1\n1 2", "c.tra:3:1: expected 'from to probability'"),

@@ -63,7 +63,8 @@ _CHOICES = re.compile(
     re.IGNORECASE,
 )
 _TWO_LINES = re.compile(r"\s*([^\n]*)\n\s*([^\n]*)")
-_ACTION = re.compile(r"^([ \t]*\S+[ \t]+\S+[ \t]+\S+)[ \t]+[^\s]+[ \t]*$", re.MULTILINE)
+#: A fourth number is no name: "state choice state probability" would be read as another chain.
+_ACTION = re.compile(r"^([ \t]*\S+[ \t]+\S+[ \t]+\S+)[ \t]+[^\s0-9.+-]\S*[ \t]*$", re.MULTILINE)
 _LINE = re.compile(
     rf"([0-9]{{1,12}})[ \t]+([0-9]{{1,12}})[ \t]+({PATTERN.pattern})[ \t]*(?:\n\s*|\Z)"
 )

@@ -116,6 +116,11 @@ def test_largest_eigenvalues_are_not_below():
         assert true * (1 - 1e-12) <= _weighted_norm(size, m, before) <= true * 1.1 + 1e-9
     assert _largest_eigenvalue(np.zeros((3, 3)), 3) < 1e-200
     assert _largest_eigenvalue(np.full((2, 2), np.inf), 2) == np.inf
+    # numbers so small that 1.02 times them is rounded to themselves, and the method never comes to its end
+    for weight in (2e-323, 8e-323):
+        assert (
+            _weighted_norm(np.full(4, weight), np.ones((4, 3)) - np.eye(4, 3), np.ones(3)) < 1e-150
+        )
 
 
 @pytest.mark.parametrize("name", SMOOTH)
@@ -207,6 +212,47 @@ def test_the_better_of_the_two_is_taken(monkeypatch):
     twice = [np.repeat(weights[0], 2, axis=0), np.repeat(weights[1], 2, axis=1) / 2, weights[2]]
     f, g = (sl.Network.dense(some, activation="tanh") for some in (twice, weights))
     assert bound_difference(f, g, (-1, 1), splits=3).largest < 1e-9
+
+
+def test_cheap_networks_are_not_made_slower_or_looser_by_it(monkeypatch):
+    """The relaxation cuts where it is bad, which polynomials on equal parts have to beat to be used."""
+    rng = np.random.default_rng(0)
+    f, g = random_pair(rng, "tanh", 4, (16, 16, 16, 16), 2, 0.0)
+    calls = []
+    on = Signed.__call__
+    monkeypatch.setattr(
+        Signed, "__call__", lambda self, box: calls.append(len(box.lower)) or on(self, box)
+    )
+    bound = bound_difference(f, g, (-1, 1))
+    monkeypatch.setattr(difference.Signed, "of", lambda stages: None)
+    assert bound.largest <= bound_difference(f, g, (-1, 1)).largest
+    assert bound.methods == ("linear relaxation",) * 2 and 1 <= sum(calls) < 8
+
+
+def test_degenerate_boxes_and_networks():
+    rng = np.random.default_rng(5)
+    for name in SMOOTH:
+        f, g = random_pair(rng, name, 3, (5, 1, 1, 7), 16, 0.0)
+        x = rng.normal(size=3)
+        for half in (np.zeros(3), np.array([0.0, 1e-3, 0.0]), np.array([1e-70, 0.1, 1e-9])):
+            box = (x - half, x + half)
+            bound = signed_of(f, g, box)(box_of(f, box)[None, :])[0]
+            t = x + half * points(3, 200)
+            assert (np.abs(f(t) - g(t)).max(axis=0) <= bound + 1e-12).all()
+        # equal networks cancel but for remainders, in one direction alone
+        box = (x - np.array([0.0, 1e-3, 0.0]), x + np.array([0.0, 1e-3, 0.0]))
+        assert signed_of(f, f, box)(box_of(f, box)[None, :]).max() < 1e-4
+
+
+def test_nothing_is_said_where_numbers_are_out_of_proportion():
+    """What underflows is counted for numbers of some size only."""
+    for sizes in ((1e30, 1.0, 1.0), (1.0, 1e30, 1.0), (1.0, 1.0, 1e40)):
+        f = sl.Network.dense([np.full((1, 1), size) for size in sizes], activation="softplus")
+        assert np.isinf(signed_of(f, f, (-1, 1))(box_of(f, (-1, 1))[None, :])).all()
+    nan = sl.Network.dense(
+        [np.full((1, 1), 1e308), np.ones((2, 1)), np.ones((1, 2))], activation="sin"
+    )
+    assert np.isinf(signed_of(nan, nan, (-9, 9))(box_of(nan, (-9, 9))[None, :])).all()
 
 
 def test_networks_that_are_left_to_the_relaxation():

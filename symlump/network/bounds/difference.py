@@ -50,6 +50,7 @@ _FLOPS = 2e10  # a few seconds: what is spent without being asked
 _SIGNED_FLOPS = 1.9e11  # the same for polynomials, which are products of large matrices
 _MOST_FLOPS = 2e11  # beyond this, linear relaxation has to be asked for
 _AT_ONCE = 32
+_GAIN = 0.9  # polynomials that are not better by so much are not worth their time
 _SPREAD_SAMPLES = 1000
 _ENTRIES = 1 << 22
 
@@ -365,34 +366,75 @@ def _branch(
     """The bound with the box cut so often, or by default; the number of parts, and by what.
 
     It is by linear relaxation, or by polynomials (:mod:`.signed`) where these are better on the part in the
-    middle and on the worst one. They improve so much with each cut that the box is first cut into equal parts.
+    middle and on hard ones. They improve so much with each cut that the box is first cut into equal parts.
     It ends early where the bound is down to what rounding hides even in float64.
     """
     cuts = min(DEFAULT_SPLITS, int(_FLOPS / relaxation_cost(stages))) if splits is None else splits
     weight = _input_weight(stages)
     widest = max(stage.joint.shape[0] + stage.pairs.partner.size for stage in stages)
     at_once = max(1, min(_AT_ONCE, _ENTRIES // widest**2))
-    low, high = whole.lower, whole.upper
     signed = Signed.of(stages) if splits != 0 else None
     stages, found = adapt(stages, whole)
-    bound = known = found[-1].output_difference.magnitude
+    bound = found[-1].output_difference.magnitude
 
     def relaxed(parts: Interval) -> FloatArray:
         return ranges(stages, parts, True)[-1].output_difference.magnitude
 
-    bounded: Callable[[Interval], FloatArray] = relaxed
+    def by_lines() -> tuple[Interval, FloatArray]:
+        return _cut(relaxed, whole, bound, cuts, weight, enough, at_once)
+
+    boxes, lines = whole, None
     if signed and np.any(bound > enough):
         more = min(DEFAULT_SPLITS, int(_SIGNED_FLOPS / signed.cost)) if splits is None else splits
         parts = whole
         while 2 * len(parts.lower) <= more + 1:
             parts = _halves(parts, weight)
         middle = parts[[len(parts.lower) // 2]]
-        if np.all(signed(middle) < relaxed(middle)):
+        least, other = signed(middle), relaxed(middle)
+        if np.all(least < other):
+            clear = bool(np.all(least < other / 2))
+            if not clear:
+                # the relaxation, cut where it is bad, is as a rule the better one, and the faster one
+                boxes, lines = by_lines()
+                hard = parts[_around(parts, boxes[lines.argmax(axis=0)])]
+                if not np.any(signed(hard).max(axis=0) < _GAIN * lines.max(axis=0)):
+                    return lines.max(axis=0), len(lines), "linear relaxation"
             known = np.minimum(signed(parts), bound)
             worst = [int(_scores(known).argmax())]
-            if np.any(known[worst] < relaxed(parts[worst])):
-                bounded, cuts = signed, more + 1 - len(parts.lower)
-                low, high, bound = parts.lower, parts.upper, known
+            if clear and not np.any(known[worst] < relaxed(parts[worst])):
+                boxes, lines = by_lines()
+            else:
+                _, known = _cut(
+                    signed, parts, known, more + 1 - len(known), weight, enough, at_once
+                )
+            return _both(known.max(axis=0), len(known), lines)
+    boxes, lines = by_lines()
+    return lines.max(axis=0), len(lines), "linear relaxation"
+
+
+def _both(
+    polynomials: FloatArray, parts: int, lines: FloatArray | None
+) -> tuple[FloatArray, int, str]:
+    """Output by output the better of two bounds; the number of parts, and by what it is."""
+    if lines is None or np.all(polynomials < lines.max(axis=0)):
+        return polynomials, parts, "polynomials"
+    relaxed = lines.max(axis=0)
+    mixed = bool(np.any(polynomials < relaxed))
+    how = "linear relaxation and polynomials" if mixed else "linear relaxation"
+    return np.minimum(polynomials, relaxed), max(len(lines), parts * mixed), how
+
+
+def _cut(
+    bounded: Callable[[Interval], FloatArray],
+    boxes: Interval,
+    bound: FloatArray,
+    cuts: int,
+    weight: FloatArray,
+    enough: FloatArray | float,
+    at_once: int,
+) -> tuple[Interval, FloatArray]:
+    """Cut the parts with the worst bound, so many times in all: the parts and their bounds."""
+    low, high = boxes.lower, boxes.upper
     while cuts > 0 and np.any(bound.max(axis=0) > enough):
         count = min(at_once, cuts, (len(bound) + 1) // 2)
         chosen = np.argsort(-_scores(bound), kind="stable")[:count]
@@ -404,13 +446,13 @@ def _branch(
         high = np.concatenate([high[keep], parts.upper])
         bound = np.concatenate([bound[keep], part])
         cuts -= count
-    least, other = bound.max(axis=0), known.max(axis=0)
-    how = "linear relaxation"
-    if bounded is not relaxed:
-        how = "polynomials"
-    elif len(known) > 1 and np.any(other < least):
-        how = "linear relaxation and polynomials"
-    return np.minimum(least, other), len(bound), how
+    return Interval(low, high), bound
+
+
+def _around(parts: Interval, boxes: Interval) -> IntArray:
+    """Which parts the middles of boxes are in."""
+    middle = (boxes.lower / 2 + boxes.upper / 2)[:, None]
+    return np.unique(np.all((parts.lower <= middle) & (middle <= parts.upper), axis=2).argmax(1))
 
 
 def _scores(bound: FloatArray) -> FloatArray:

@@ -18,6 +18,7 @@ from symlump.ode.exact import FloatArray, IntArray
 
 _MOST = 6  # degree
 _BASE = _MOST + 1
+_LOST = 2.0**-600  # more than underflows in quadratic forms of numbers below 2³⁰⁰
 
 
 @lru_cache(maxsize=32)
@@ -144,7 +145,8 @@ class CubicTerms:
             )
             found.append(at.max() + np.abs(gram[~plain][:, ~plain]).sum())
         wide = np.abs(rest).sum(axis=1) ** 2
-        return np.asarray(np.array(found) + gamma(4 * sum(rest.shape) + 64) * (weights @ wide))
+        rounding = gamma(4 * sum(rest.shape) + 64) * (weights @ wide)
+        return np.asarray(np.array(found) + rounding + _LOST)
 
 
 class Expansion:

@@ -26,6 +26,10 @@ polynomial says is added up in size. Inputs are scaled to −1 ≤ t_j ≤ 1. Of
 Rounding: the coefficients of each polynomial are whatever floats they are. What is left out by choosing them
 is in e, or in the last terms of each sum.
 
+Underflow: a product loses at most 2⁻¹⁰⁷⁴, which later numbers multiply: coefficients of bands, an output's
+weight, and at most five others. With these below 2³⁰⁰, 2¹⁰⁰ and 2⁶⁰ (else there is no bound) all of it is less
+than 2⁻³⁰⁰. What is lost before a square root is counted there.
+
 References
 ----------
 Makino, Berz, "Taylor models and other validated functional inclusion methods", International Journal of Pure
@@ -60,6 +64,8 @@ _PARTS = 32  # of an interval, for a band of degree 5
 _OVERHEAD = 2e8
 #: More than all sums and products on the way to one coefficient, but for those over units.
 _MANY = 1 << 20
+#: What nothing on the way may reach: numbers, an output's weights, coefficients; and what then underflows.
+_LARGE, _HEAVY, _STEEP, _LOST = 2.0**60, 2.0**100, 2.0**300, 2.0**-300
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,7 +180,8 @@ class _Half:
         reach, most = grow(np.abs(linear).sum(axis=1), n), some.largest(sides)
         most = np.maximum(most, reach)
         whole = around(middle, grow(most + far + error, 8))
-        if not _is_moderate(whole):
+        parts = (sides, affine.size, first.size, first.radius, self.before)
+        if not _are_below(_LARGE, whole.magnitude, *parts) or not _are_below(_HEAVY, last.size):
             return np.full(last.bias.size, np.inf)
         phi, slope = _curves(self.second, whole)
         quintic = bent(phi, around(middle, reach), middle, 5, _PARTS)
@@ -182,14 +189,18 @@ class _Half:
         sigma = bent(slope, around(middle, reach), middle, 2)
         bends = slope.slopes(around(middle, most))
         (b, loose), steep = (bends * 0.5).ball(), bends.magnitude
-        weight, sizes = sign * last.weight, np.abs(last.weight)
+        coefficients = [c for band in (quintic, line, sigma) for c in _coefficients(band)]
+        if not _are_below(_LARGE, steep) or not _are_below(_STEEP, *coefficients):
+            return np.full(last.bias.size, np.inf)
+        weight, sizes = sign * last.weight, last.size
         # |α·s|₂, and about the mean of |n|
         norm = self.norms * np.sqrt(grow((first.radius * self.before) ** 2, 4).sum())
-        typical = 1.5 * np.sqrt((rest**2).sum(axis=1)) + 1e-300
+        typical = 1.5 * np.sqrt((rest**2).sum(axis=1)) + 1e-100
         found = sizes @ (quintic.radius + phi.slopes(whole).magnitude * error)
         found = found + slope.slopes(whole).magnitude.max() / 2 * norm**2
-        found = found + norm * np.sqrt(sizes @ sigma.radius**2)
-        found = found + norm * np.sqrt(some.squares(sizes * steep**2, rest))
+        loud = grow(sizes @ grow(sigma.radius**2, 4), sizes.shape[1])
+        found = found + norm * np.sqrt(loud)
+        found = found + norm * np.sqrt(some.squares(sizes * grow(steep**2, 4), rest))
         found = found + sizes @ (line.radius * typical / 2)
         found = found + some.squares(sizes * (loose + line.radius / typical / 2), rest)
         # what is added up with its sign, and what it rounds
@@ -207,7 +218,7 @@ class _Half:
         total = total + (np.abs(line.offset) + sum(_sizes(line, reach))) * wide
         found = found + gamma(_MANY + last.weight.shape[1]) * (sizes @ total)
         found = found + last.error(phi.values(whole).magnitude, gamma(last.weight.shape[1] + 8))
-        return grow(found, 4 * (last.weight.shape[1] + units + columns**2))
+        return grow(found + _LOST, 4 * (last.weight.shape[1] + units + columns**2))
 
     def _first(self, centre: FloatArray, half: FloatArray) -> _Inner | None:
         """The first layer's units along cubics, and along polynomials of degree 5."""
@@ -216,13 +227,15 @@ class _Half:
         error = affine.error(np.abs(centre) + half, gamma(n + 8))
         reach = grow(np.abs(sides).sum(axis=1) + error, n + 4)
         z = around(middle, reach)
-        if not _is_moderate(z):
+        if not _are_below(_LARGE, z.magnitude):
             return None
         phi, _ = _curves(self.first, z)
         inner = AffineForms(middle, sides, error)
         matrix, constant, radius = compose(phi, z, inner, None, 2, gamma(2 * n * n + 24))
         radius = grow(radius + 2 * SMALLEST * matrix.shape[1], 64)
         quintic = bent(phi, z, middle, 5, _PARTS)
+        if not _are_below(_STEEP, *_coefficients(quintic)):
+            return None
         steep = sum(k * size for k, size in enumerate(_sizes(quintic, reach), 1))
         # a polynomial at u ± error: the sum of k·|c_k|·|u|ᵏ⁻¹ is k·|c_k|·|u|ᵏ over |u|
         doubt = quintic.radius + steep * (error / np.where(reach > 0, reach, 1.0))
@@ -284,9 +297,9 @@ class _Inner:
     total: FloatArray
 
 
-def _is_moderate(z: Interval) -> bool:
-    """Whether nothing overflowed or is about to."""
-    return bool((z.magnitude < 2.0**1000).all())
+def _are_below(limit: float, *numbers: FloatArray) -> bool:
+    """Whether all are, in size; what overflowed is not."""
+    return all(bool((np.abs(some) < limit).all()) for some in numbers)
 
 
 def _curves(link: Link, z: Interval) -> tuple[Curve, Curve]:
@@ -350,7 +363,8 @@ def _largest_eigenvalue(gram: FloatArray, terms: int) -> float:
     for _ in range(32):
         image = gram @ vector
         vector = image / max(float(np.sqrt(image @ image)), 1e-300)
-    guess = max(float(vector @ gram @ vector), trace / size)
+    # (what is less than TINY is in the doubt; a subnormal guess might never grow)
+    guess = max(float(vector @ gram @ vector), trace / size, TINY)
     while (guess := guess * 1.02) < trace:
         try:
             np.linalg.cholesky(guess * np.eye(size) - gram)

@@ -313,6 +313,27 @@ def test_a_zero_added_to_other_values_is_not_taken_as_zero():
     assert explanation.layers[1].zero == 0
 
 
+@pytest.mark.parametrize(
+    ("row", "bias", "column"), [((0, 0), 0.0, 3), ((3, 4), 0.5, 0), ((0, 0), 2.0, 3)]
+)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_what_is_removed_without_loss_is_exact(row, bias, column, dtype):
+    last = np.array([[2, column, 1], [1, -column, 0.3]])
+    small = sl.Network.dense(
+        [[[1, 2], [3, -1]], last[:, [0, 2]]],
+        biases=[[0.1, 0], last[:, 1] * np.tanh(bias if not any(row) else 0)],
+        dtype=dtype,
+    )
+    for far in (0, 1e-3):
+        rows, columns = [[1, 2], np.array(row) + far, [3, -1]], last + far * np.eye(2, 3, 1)
+        net = sl.Network.dense([rows, columns], biases=[[0.1, bias, 0], [0, 0]], dtype=dtype)
+        explanation = sl.explain_reduction(net, small)
+        layer = explanation.layers[0]
+        assert layer.removed == 1 and layer.idle == (far == 0)
+        assert explanation.exact == (far == 0) == ("both compute the same" in str(explanation))
+        assert ("ε" in str(layer)) == (far > 0)
+
+
 def test_the_report_of_another_network_says_so_and_one_of_many_layers_stays_short():
     rng = np.random.default_rng(0)
     large, other = random_network(rng, (3, 8, 8, 2)), random_network(rng, (3, 6, 6, 2))

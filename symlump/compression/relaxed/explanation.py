@@ -54,6 +54,8 @@ class LayerExplanation:
         Of these, how many obey the conditions of an exact quotient, up to the rounding of their weights.
     zero, constant, unread : int
         Units that were removed as the zero unit, as a constant one, or because nothing reads them.
+    idle : int
+        Of these, how many are just that in the original, so that nothing is lost with them.
     eps : float
         The largest 2-norm by which the coefficients of a unit differ from those of the unit it stands on; of
         removed units, from those of the zero or constant unit, or of the columns that are no longer read.
@@ -76,6 +78,7 @@ class LayerExplanation:
     zero: int
     constant: int
     unread: int
+    idle: int
     eps: float
     scale: float
     worst: int
@@ -96,8 +99,8 @@ class LayerExplanation:
         if self.zeroed:
             parts.append(f"{self.zeroed} of {self.weights} weights set to 0")
         if self.exact == self.units - self.removed:
-            parts.append("exact for those that are left" if self.removed else "exact")
-        if self.exact < self.units:
+            parts.append("exact for those that are left" if self.removed > self.idle else "exact")
+        if self.exact + self.idle < self.units:
             parts.append(f"ε = {self.eps:.3g}{self._beside} at unit {self.worst + 1}")
         return f"{self.name}: {sizes}" + "; ".join(parts)
 
@@ -253,6 +256,7 @@ class ReductionExplanation:
             zero=int((rows.kind == ZERO).sum()),
             constant=int((rows.kind == CONSTANT).sum()),
             unread=int(unread.sum()),
+            idle=int((distance[~stays] == 0).sum()),
             eps=float(distance.max(initial=0.0)),
             scale=float(np.sqrt(squares).mean()) if squares.size else 0.0,
             worst=int(distance.argmax()),
@@ -321,7 +325,7 @@ class ReductionExplanation:
     @property
     def exact(self) -> bool:
         """True if every unit obeys the conditions up to the rounding of the weights."""
-        return all(layer.exact == layer.units for layer in self.layers)
+        return all(layer.exact + layer.idle == layer.units for layer in self.layers)
 
     @property
     def reference(self) -> Network:

@@ -143,6 +143,7 @@ ENTRIES = (
     Entry("rational"),
     Entry("linear"),
     Entry("networks"),
+    Entry("bounds", ("--crown", "--quick"), ("--crown",)),
     Entry("sweeps"),
     Entry("forward"),
     Entry("recurrent", ("--quick", *_OUTPUT), _FIVE),

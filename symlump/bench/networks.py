@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from symlump.network.network import Network
 
 _LAYERS = 3
-#: The widths that are measured where none is asked for.
+#: The widths that are measured where none is asked for, and that the targets are meant for.
 WIDTHS = (256, 512, 1024, 2048)
 #: Up to which widths dependence and hierarchical matrices are measured.
 _DEPENDENCE = 1024
@@ -54,6 +54,27 @@ class WideRow:
     ratio: float
     reach: float
     peak: float
+
+    @property
+    def judged(self) -> bool:
+        """Whether the target is meant for this width."""
+        return self.width in WIDTHS
+
+    @property
+    def reached(self) -> bool | None:
+        """True if the target is met; None at widths that no target is meant for.
+
+        Examples
+        --------
+        >>> [WideRow("a", n, 1.0, 1.0, "b", 3.0, 2.0, 1.0).reached for n in (256, 128)]
+        [False, None]
+        """
+        return self.ratio <= self.reach if self.judged else None
+
+    @property
+    def peak_mb(self) -> float:
+        """That memory in MB."""
+        return self.peak * _LAYERS * self.width**2 * 8 / 2**20
 
 
 def encoding(width: int) -> WideRow:
@@ -181,6 +202,7 @@ HEADER = (
     "target",
     "reached",
     "peak / weights",
+    "peak, MB",
     "yardstick",
 )
 
@@ -193,11 +215,12 @@ def cells(row: WideRow) -> tuple[str, ...]:
         f"{row.seconds:.3g}",
         f"{row.spread:.2f}",
         f"{row.ratio:.2f} ×",
-        f"≤ {row.reach:g}",
-        "yes" if row.ratio <= row.reach else "no",
+        f"≤ {row.reach:g}" if row.judged else "–",
+        {True: "yes", False: "no", None: "–"}[row.reached],
         f"{row.peak:.1f}",
+        f"{row.peak_mb:.0f}",
         row.yardstick,
     )
 
 
-TABLE = KeptTable("networks", WideRow, HEADER, cells, ("what", "width"))
+TABLE = KeptTable("networks", WideRow, HEADER, cells, ("what", "width"), ("reached", "peak_mb"))

@@ -1,12 +1,15 @@
 """Rows of experiments are kept beside a page, and its tables are theirs."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from symlump.bench.bounds.crown import CrownRow
 from symlump.bench.kept.table import Origin
 from symlump.bench.measured.page import MISSES, TABLES, page
+from symlump.bench.networks import WideRow
 from symlump.bench.proofs import ProofRow
 from symlump.bench.rational import RationalRow
 from symlump.bench.speed.growth import TASKS
@@ -51,6 +54,89 @@ def test_rows_that_the_page_has_to_show_are_kept():
         sizes = [row.size for row in kept["growth"] if row.task == task]
         assert [size / sizes[0] for size in sizes] == [1, 2, 4, 8]
     assert all(row.judged for row in kept["engine"] + kept["readers"])
+
+
+#: Rows that have to be judged, and by which column, with the targets as they are shown.
+JUDGED = {
+    "engine": {
+        "storm-10000": "≤ 1",
+        "storm-100000": "≤ 1",
+        "storm-400000": "≤ 1",
+        "storm-memory-10000": "≤ 2",
+        "storm-memory-100000": "≤ 2",
+        "storm-memory": "≤ 2",
+        "markov": "≤ 3",
+        "backward": "≤ 2",
+        "backward-memory": "≤ 1.5",
+        "forward-proved": "≤ 4",
+        "chain": "≤ 2.1",
+    },
+    "readers": {"tra": "≤ 1", "tra-decimals": "≤ 1", "reactions": "≥ 8.36", "sbml": "≤ 1.7"},
+    "networks": {
+        f"{task} {width}": target
+        for task, target, most in (
+            ("AFDE, 40 %, one unit", "≤ 1.5", 2048),
+            ("AFDE, 40 %, three units", "≤ 1.5", 2048),
+            ("Dependence, 40 %", "≤ 5", 1024),
+            ("Hierarchical, ε = 0.1", "≤ 5", 1024),
+        )
+        for width in (256, 512, 1024, 2048)
+        if width <= most
+    },
+    "bounds": {str(width): "≤ 3" for width in (64, 256, 1024)},
+    "start": {
+        "symlump lump small.ode": "≤ 12 ×",
+        "symlump --help": "≤ 4 ×",
+        "first compress of a chain": "≤ +1 s",
+    },
+}
+
+
+@pytest.mark.parametrize("name", JUDGED)
+def test_every_target_is_judged_by_a_row(name):
+    """By the row, not by the reader; with spread and peak memory beside it."""
+    table = TABLES[name]
+    rows = [row for _, row in table.kept(DOCS / "look-up" / "measured")]
+    shown = {}
+    for row in rows:
+        place = " ".join(str(getattr(row, part)) for part in table.key)
+        shown[place] = dict(zip(table.header, table.cells(row), strict=True))
+    for place, target in JUDGED[name].items():
+        said = shown[place]
+        assert (said["target"], said["reached"] in ("yes", "no")) == (target, True), place
+        assert float(said["max/min"]) >= 1
+        assert float(next(said[head] for head in said if head.startswith("peak"))) > 0
+
+
+def test_sizes_without_a_target_are_judged_by_none():
+    few = engine_row("small", 9.0, judged=False)
+    wide = WideRow("encode", 64, 1.0, 1.0, "a copy", 99.0, 20.0, 2.0)
+    beside = CrownRow(32, 9.0, 1.0, 9.0, 0.01, 1.0, 9.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0)
+    for name, row in (("engine", few), ("networks", wide), ("bounds", beside)):
+        cells = TABLES[name].cells(row)
+        assert not {"yes", "no"} & set(cells), name
+        assert cells[TABLES[name].header.index("target")] == "–"
+        larger = replace(row, judged=True) if name == "engine" else replace(row, width=256)
+        assert "no" in TABLES[name].cells(larger)
+
+
+def test_a_bound_is_looser_if_it_is_looser_than_either_reference():
+    table = TABLES["bounds"]
+    column = table.header.index("never looser")
+    row = CrownRow(64, 1.0, 4.0, 3.0, 0.5, 1.0, 1.0, 1.0, 1.0, 1.0)
+    assert table.cells(row)[column] == "yes"
+    for value, said in ((2.0, "no"), (3.5, "yes")):
+        found = replace(row, lirpa=value, lirpa_seconds=1.0, lirpa_made=1.0)
+        assert table.cells(found)[column] == said
+    assert table.cells(replace(row, crown=2.0))[column] == "no"
+
+
+def test_a_missed_bound_is_listed_with_its_figures(tmp_path):
+    row = CrownRow(64, 60.0, 70.0, 65.0, 0.5, 1.0, 8.0, 2.0, 1.0, 1.0)
+    TABLES["bounds"].keep(tmp_path, row, HERE)
+    text = page(tmp_path)
+    assert "- `bounds`, 64: time / CROWN 4.0 ×, target ≤ 3\n" in text
+    assert "- `bounds`, 64: ≤ 100 ×: no\n" in text and "2 of 3 targets are missed." in text
 
 
 def test_a_row_takes_the_place_of_the_one_before(tmp_path):

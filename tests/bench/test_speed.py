@@ -23,6 +23,9 @@ def test_bench_engine_quick(capsys):
     forward, chain = json.loads(out)
     assert "→ 58 blocks" in forward["what"] and chain["ratio"] > 1
     assert forward["reached"] is chain["reached"] is None  # of a tiny size
+    code, out, _ = run(capsys, "engine", "--quick", "--rows", "backward-memory")
+    assert code == 0 and "found, peak memory" in out and " GB " in out and "≤" not in out
+    assert out.rstrip().endswith("–: no target is meant for that size")
     code, _, err = run(capsys, "engine", "--rows", "sideways")
     assert code == 2 and "choose from forward" in err
 

@@ -371,6 +371,10 @@ def test_bench_bounds_beside_crown(capsys):
     assert row["sampled"] <= row["bound"] <= row["uncut"] <= row["crown"]
     code, out, _ = run(capsys, "bench", "bounds", "--crown", "--width", "8")
     assert code == 0 and "never looser" in out
+    code, out, _ = run(capsys, "bench", "bounds", "--crown", "--quick", "--json")
+    assert code == 0 and [row["width"] for row in json.loads(out)] == [64]
+    code, out, _ = run(capsys, "bench", "bounds", "--quick", "--json")
+    assert code == 0 and json.loads(out)["bounds"] == 15  # five models in three precisions
     code, _, err = run(capsys, "bench", "bounds", "--crown", "--models", "3")
     assert code == 2 and "--crown takes neither" in err
     code, _, err = run(capsys, "bench", "bounds", "--width", "3")
@@ -389,6 +393,7 @@ def test_bench_networks_quick(capsys):
         "Hierarchical, ε = 0.1",
     ]
     assert all(row["ratio"] > 0 and row["peak"] >= 0 and row["spread"] >= 1 for row in rows)
+    assert all(row["reached"] is None for row in rows)  # of a narrow network
     code, _, err = run(capsys, "bench", "networks", "--retain", "0")
     assert code == 2 and "--retain 0: a share is above 0" in err
     code, _, err = run(capsys, "bench", "networks", "--width", "1")

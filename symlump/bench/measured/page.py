@@ -119,7 +119,9 @@ def _misses(kept: Kept) -> str:
             place = " ".join(str(getattr(row, part)) for part in table.key)
             for column in _missed(table.header, table.cells(row)):
                 figures = f"{column}: no"
-                if column == "reached" and "measured" in said:
-                    figures = f"{said['measured']}, target {said['target']}"
+                if column == "reached" and "target" in said:
+                    measured = table.header[table.header.index("target") - 1]
+                    of = "" if measured == "measured" else f"{measured} "
+                    figures = f"{of}{said[measured]}, target {said['target']}"
                 lines.append(f"- `{name}`, {place}: {figures}\n")
     return "".join(lines) + f"\n{len(lines)} of {judged} targets are missed.\n"

@@ -16,6 +16,7 @@ import numpy as np
 from symlump.bench.speed.rows import EngineRow, Rows, sort_seconds, time_call
 from symlump.bench.speed.stored import Made, backward_system, chain_with_label, made_apart
 from symlump.bench.speed.storm import against_storm, memory_against_storm, quotient_against_storm
+from symlump.memory import peak_memory
 
 if TYPE_CHECKING:
     from symlump.lumping.equivalence import Equivalence
@@ -90,6 +91,13 @@ def backward_found(variables: int) -> EngineRow:
     from symlump.lumping.backward import Backward
 
     return _found("backward", "terms", backward_system, Backward(), variables, 2.0)
+
+
+def backward_memory(variables: int) -> EngineRow:
+    """The peak memory of a process that finds it; the system is made in another one."""
+    row = backward_found(variables)
+    what = row.what.replace(", found", ", found, peak memory")
+    return EngineRow(what, row.seconds, "", peak_memory() / 1e9, "GB", 1.5)
 
 
 def chain_found(states: int) -> EngineRow:
@@ -213,11 +221,14 @@ ROWS: Rows = {
     "forward": (forward_found, 9, 5),
     "forward-proved": (forward_proved, 9, 5),
     "backward": (backward_found, 1_000_000, 5_000),
+    "backward-memory": (backward_memory, 1_000_000, 5_000),
     "markov": (chain_found, 400_000, 4_000),
     "storm-10000": (against_storm, 10_000, 1_000),
     "storm-100000": (against_storm, 100_000, 2_000),
     "storm-400000": (against_storm, 400_000, 4_000),
     "storm-quotient": (quotient_against_storm, 400_000, 4_000),
+    "storm-memory-10000": (memory_against_storm, 10_000, 1_000),
+    "storm-memory-100000": (memory_against_storm, 100_000, 2_000),
     "storm-memory": (memory_against_storm, 400_000, 4_000),
     "tolerance": (within_tolerance, 10_000, 500),
     "chain": (chain_growth, 100_000, 1_000),

@@ -180,7 +180,7 @@ def cells(row: EngineRow) -> tuple[str, ...]:
         row.what,
         f"{row.seconds:.3g}",
         "–" if row.ratio is None else f"{row.ratio:.3g} {row.unit}",
-        f"{'≤' if row.at_most else '≥'} {row.reach:.3g}",
+        f"{'≤' if row.at_most else '≥'} {row.reach:.3g}" if row.judged else "–",
         {True: "yes", False: "no", None: "–"}[row.reached],
         f"{row.spread:.2f}",
         str(row.peak_mb),

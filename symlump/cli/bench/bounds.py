@@ -17,18 +17,24 @@ twelve activations, and the worst points are evaluated by intervals of 128 bits;
 residual. --crown instead bounds wide tanh networks, and compares with CROWN on the network of the difference:
 in numpy, and by auto_LiRPA where it can be imported (from a clone on PYTHONPATH).
 """
-_MODELS, _SAMPLES = 50, 1000
+_MODELS, _SAMPLES, _FEW = 50, 1000, 5
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of this experiment."""
-    parser.add_argument("--models", type=int, metavar="N", help=f"so many (default: {_MODELS})")
+    parser.add_argument("--quick", action="store_true", help="a small version: seconds")
+    parser.add_argument(
+        "--models", type=int, metavar="N", help=f"so many (default: {_MODELS}, --quick: {_FEW})"
+    )
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="seed (default: 0)")
     parser.add_argument("--samples", type=int, metavar="N", help=f"a model (default: {_SAMPLES})")
     parser.add_argument("--graphs", action="store_true", help="convolutional and residual networks")
     parser.add_argument("--crown", action="store_true", help="wide networks, beside CROWN")
     parser.add_argument(
-        "--width", type=int, metavar="N", help="with --crown: of them (default: 64, 256 and 1024)"
+        "--width",
+        type=int,
+        metavar="N",
+        help="with --crown: of them (default: 64, 256 and 1024, --quick: 64)",
     )
     parser.add_argument("--json", action="store_true", help="print the counts as JSON")
     add_output(parser)
@@ -42,7 +48,8 @@ def run(options: argparse.Namespace) -> Answer:
         return _beside_crown(options)
     refuse(options, {"width": None, "output": None}, "is for --crown")
     kind = graphs if options.graphs else chains
-    models = _MODELS if options.models is None else options.models
+    default = _FEW if options.quick else _MODELS
+    models = default if options.models is None else options.models
     samples = _SAMPLES if options.samples is None else options.samples
     with working("attacking bounds"):
         found = kind.attack(models, options.seed, samples)
@@ -70,7 +77,7 @@ def _beside_crown(options: argparse.Namespace) -> Answer:
         raise MethodError(
             "--crown takes neither --graphs, --models nor --samples; --width says how wide"
         )
-    widths = WIDTHS if options.width is None else (options.width,)
+    widths = WIDTHS[: 1 if options.quick else None] if options.width is None else (options.width,)
     if min(widths) < 4:
         raise MethodError(f"--width {options.width}: give 4 or more")
     measured = Measured(options, TABLE)

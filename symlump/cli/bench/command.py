@@ -83,7 +83,10 @@ def _common_options(parser: argparse.ArgumentParser) -> None:
 def _networks_options(parser: argparse.ArgumentParser) -> None:
     _common_options(parser)
     parser.add_argument(
-        "--width", type=int, metavar="N", help="of the layers (default: 256, 512, 1024 and 2048)"
+        "--width",
+        type=int,
+        metavar="N",
+        help="of the layers (default: 256, 512, 1024 and 2048, --quick: 256)",
     )
     parser.add_argument(
         "--retain", type=float, default=0.4, metavar="S", help="share to keep (default: 0.4)"

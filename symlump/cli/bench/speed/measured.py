@@ -78,8 +78,12 @@ class Measured(Generic[Row]):
             self._table.keep(self._folder, row, Origin(self._command, load))
 
     def answer(self) -> Answer:
-        """All rows."""
-        return Answer(lambda: self._table.data(self.rows), lambda: self._table.text(self.rows))
+        """All rows; where no target is meant for some, that is said below them."""
+        small = any(not getattr(row, "judged", True) for row in self.rows)
+        note = "\n–: no target is meant for that size" if small else ""
+        return Answer(
+            lambda: self._table.data(self.rows), lambda: self._table.text(self.rows) + note
+        )
 
 
 def _command(options: argparse.Namespace) -> str:

@@ -12,6 +12,7 @@ from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
 from symlump.lumping.linear.spaces.exact_matrix import ExactMatrix
+from symlump.lumping.partition import Partition
 from symlump.ode.exact import ExactArray, IntArray
 
 
@@ -34,17 +35,10 @@ def equal_rows(matrix: ExactMatrix) -> IntArray:
         count = int(found.max(initial=-1)) + 1
         labels = found[labels]
         if 10 * count >= 9 * matrix.shape[0]:
-            return _by_first(labels)
+            return Partition(labels).labels
         matrix = ExactMatrix.from_entries(
             found[matrix.owners], matrix.columns, matrix.values, (count, matrix.width)
         )
-
-
-def _by_first(labels: IntArray) -> IntArray:
-    """The same labels, numbered by their first members."""
-    _, first, place = np.unique(labels, return_index=True, return_inverse=True)
-    number = np.argsort(np.argsort(first))
-    return np.asarray(number[place.ravel()], dtype=np.int64)
 
 
 def _means_of_one(matrix: ExactMatrix) -> IntArray:

@@ -21,12 +21,7 @@ from symlump.lumping.linear.spaces.invariant import left_kernel
 from symlump.lumping.linear.spaces.residues import FIRST_PRIME, multiply
 from symlump.lumping.linear.spaces.rowspace import RowSpace
 from symlump.lumping.linear.splitting.charpoly import charpoly, factors
-from symlump.lumping.linear.splitting.meataxe import (
-    Irreducible,
-    Subspace,
-    combination,
-    left_kernel_of,
-)
+from symlump.lumping.linear.splitting.meataxe import Irreducible, Subspace, left_kernel_of
 from symlump.ode.exact import AnyArray, ExactArray
 
 #: Above this size the commuting matrices, size² unknowns, are not computed.
@@ -57,9 +52,8 @@ def splitting(family: MatrixFamily, found: Irreducible) -> Splitting | None:
     """
     if found.degree == 1:
         return Splitting(1)
-    if family.count == 1:  # powers of one matrix: they are their own commuting matrices
-        only = combination(family, np.ones(1, dtype=np.int64))
-        return Splitting(family.size, _field(list(found.characteristic) or charpoly(only)))
+    if found.characteristic:  # powers of one matrix: they are their own commuting matrices
+        return Splitting(family.size, _field(list(found.characteristic)))
     basis = commuting(family)
     if basis is None:
         return None

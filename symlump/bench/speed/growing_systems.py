@@ -94,7 +94,7 @@ def error_bounded(variables: int) -> Figures:
 
 def written_for_coq(states: int) -> Figures:
     """The certificate of a planted chain's lumping as a Coq file."""
-    certificate = _lumping(states).certificate()
+    certificate = lump_chain(chain_with_label(states)).certificate()
     return watch_task(certificate.to_coq, repeated=False)
 
 
@@ -102,7 +102,7 @@ def graph_written(states: int) -> Figures:
     """A lumping's graph for Graphviz and for Mermaid."""
     from symlump.display.graph_text import to_dot, to_mermaid
 
-    lumping = _lumping(states)
+    lumping = lump_chain(chain_with_label(states))
     return watch_task(lambda: (to_dot(lumping), to_mermaid(lumping)), repeated=False)
 
 
@@ -133,11 +133,12 @@ def store_lumped(variables: int) -> Figures:
     return figures
 
 
-def _lumping(states: int) -> Lumping:
+def lump_chain(made: Made) -> Lumping:
+    """Forward equivalence of a chain with labels."""
     from symlump.lumping.lump import lump
     from symlump.lumping.partition import Partition
 
-    ode, _, labels = chain_with_label(states)
+    ode, _, labels = made
     return lump(ode, Forward(), Partition(labels))
 
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from symlump.bench.kept.table import KeptTable
 from symlump.bench.speed.growing_networks import NETWORK_TASKS, network_of_weights
-from symlump.bench.speed.growing_systems import SYSTEM_TASKS
+from symlump.bench.speed.growing_systems import SYSTEM_TASKS, lump_chain
 from symlump.bench.speed.readers import write_planted_chain, write_reactions
 from symlump.bench.speed.rows import apart, watch_task
 from symlump.bench.speed.stored import Made, backward_system, chain_with_label, made_apart
@@ -24,7 +24,6 @@ from symlump.lumping.equivalence import Equivalence
 from symlump.lumping.forward import Forward
 
 if TYPE_CHECKING:
-    from symlump.lumping.lumping import Lumping
     from symlump.ode.system import ODE
 
 
@@ -132,13 +131,13 @@ def worst_case(length: int) -> tuple[float, float]:
 
 def certificate_written(states: int) -> tuple[float, float]:
     """The certificate of a planted chain's lumping."""
-    lumping = _lumping(states)
+    lumping = lump_chain(made_apart(chain_with_label, states))
     return watch_task(lambda: lumping.certificate().to_json(), repeated=False)
 
 
 def certificate_checked(states: int) -> tuple[float, float]:
     """The same, checked: that it is a lumping, and the coarsest."""
-    certificate, found = _lumping(states).certificate(), []
+    certificate, found = lump_chain(made_apart(chain_with_label, states)).certificate(), []
     figures = watch_task(lambda: found.append(certificate.check()), repeated=False)
     assert found[0].accepted and found[0].coarsest
     return figures
@@ -146,7 +145,7 @@ def certificate_checked(states: int) -> tuple[float, float]:
 
 def pair_explained(states: int) -> tuple[float, float]:
     """Why two states of a planted chain are together, and why two are apart."""
-    lumping = _lumping(states)
+    lumping = lump_chain(made_apart(chain_with_label, states))
     blocks = [block for block in lumping.blocks if len(block) > 1]
     (one, two, *_), (three, *_) = blocks[:2]
 
@@ -272,14 +271,6 @@ def _paths(count: int) -> ODE:
     between = [f"a{i}' = s - {rate}*a{i}" for i, rate in enumerate(rates)]
     arriving = " + ".join(f"{rate}*a{i}" for i, rate in enumerate(rates))
     return ODE.from_text("; ".join(["s' = -s", *between, f"y' = {arriving}"]), parameters=["k"])
-
-
-def _lumping(states: int) -> Lumping:
-    from symlump.lumping.lump import lump
-    from symlump.lumping.partition import Partition
-
-    ode, _, labels = made_apart(chain_with_label, states)
-    return lump(ode, Forward(), Partition(labels))
 
 
 def chain_read(states: int) -> tuple[float, float]:

@@ -23,6 +23,7 @@ from symlump.lumping.linear.spaces.exact_matrix import ExactMatrix
 from symlump.lumping.linear.spaces.residues import FIRST_PRIME
 from symlump.lumping.linear.spaces.small import ModularRows, lift_rows
 from symlump.lumping.linear.spaces.small_terms import Row
+from symlump.lumping.refinement.components import groups_apart
 from symlump.ode.exact import FloatArray
 
 #: Rows that hang together, and their distinct columns: above this the echelon basis stays.
@@ -81,7 +82,7 @@ def readable_rows(rows: list[Row], sizes: Sequence[int] | None = None) -> list[R
     result = [row for row in rows if len(row) == 1]
     longer = [row for row in rows if len(row) > 1]
     if any(min(row.values()) < 0 for row in longer):
-        for part in _components(longer):
+        for part in groups_apart(longer, list):
             if len(part) > 1 and any(min(row.values()) < 0 for row in part):
                 part = nonnegative(part, sizes) or shorter(part)
             result += part
@@ -105,25 +106,6 @@ def _primitive(row: Row, sizes: Sequence[int] | None) -> Row:
     if divisor == 1:
         return {c: row[c] for c in sorted(row)}
     return {c: row[c] // divisor for c in sorted(row)}
-
-
-def _components(rows: Sequence[Row]) -> Iterator[list[Row]]:
-    """The rows, in groups that share no column."""
-    group_of = list(range(len(rows)))
-    first: dict[int, int] = {}
-
-    def root(i: int) -> int:
-        while group_of[i] != i:
-            group_of[i] = i = group_of[group_of[i]]
-        return i
-
-    for i, row in enumerate(rows):
-        for c in row:
-            group_of[root(first.setdefault(c, i))] = root(i)
-    groups: dict[int, list[Row]] = {}
-    for i, row in enumerate(rows):
-        groups.setdefault(root(i), []).append(row)
-    yield from groups.values()
 
 
 def nonnegative(rows: list[Row], sizes: Sequence[int] | None = None) -> list[Row] | None:

@@ -1,8 +1,11 @@
-"""Strongly connected components of a directed graph, in the order in which they need one another."""
+"""Components of directed graphs, in the order in which they need one another, and of what shares something."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from typing import TypeVar
+
+Item = TypeVar("Item")
 
 
 def strong_components(arrows: Mapping[int, Sequence[int]]) -> Iterator[list[int]]:
@@ -70,3 +73,30 @@ def _cut(path: list[int], node: int) -> list[int]:
     while component[-1] != node:
         component.append(path.pop())
     return component
+
+
+def groups_apart(
+    items: Sequence[Item], keys: Callable[[Item], Iterable[Hashable]]
+) -> list[list[Item]]:
+    """The items in groups that share no key, each in the given order.
+
+    Examples
+    --------
+    >>> groups_apart(["ab", "c", "bd"], list)
+    [['ab', 'bd'], ['c']]
+    """
+    group_of = list(range(len(items)))
+    first: dict[Hashable, int] = {}
+
+    def root(i: int) -> int:
+        while group_of[i] != i:
+            group_of[i] = i = group_of[group_of[i]]
+        return i
+
+    for i, item in enumerate(items):
+        for key in keys(item):
+            group_of[root(first.setdefault(key, i))] = root(i)
+    groups: dict[int, list[Item]] = {}
+    for i, item in enumerate(items):
+        groups.setdefault(root(i), []).append(item)
+    return list(groups.values())

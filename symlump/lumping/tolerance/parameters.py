@@ -16,6 +16,7 @@ from symlump.errors import FailureError, MethodError, VariableError
 from symlump.lumping.conditions import conditions
 from symlump.lumping.equivalence import Equivalence
 from symlump.lumping.partition import Partition
+from symlump.lumping.refinement.components import groups_apart
 from symlump.memory import memory_errors
 from symlump.ode.machine import nearest_root
 from symlump.ode.substitute import substitute
@@ -120,26 +121,11 @@ def nearest_parameters(
             "keep theirs"
         )
     moved = dict(at)
-    for expressions in _apart(needed.expressions):
+    # Conditions that share no parameter have nearest values of their own.
+    for expressions in groups_apart(needed.expressions, lambda e: e.free_symbols):
         moved |= _nearest(expressions, at)
     distance = nearest_root(sum(((moved[name] - at[name]) ** 2 for name in moving), Fraction(0)))
     return NearestParameters(moved, distance, substitute(ode, moved))
-
-
-def _apart(expressions: Iterable[sympy.Expr]) -> list[list[sympy.Expr]]:
-    """Conditions in groups that share no parameter: each has nearest values of its own."""
-    groups: list[tuple[set[sympy.Symbol], list[sympy.Expr]]] = []
-    group_of: dict[sympy.Symbol, int] = {}
-    for expression in expressions:
-        symbols, own = set(expression.free_symbols), [expression]
-        for other in {group_of[symbol] for symbol in symbols if symbol in group_of}:
-            symbols |= groups[other][0]
-            own = groups[other][1] + own
-            groups[other] = (set(), [])
-        for symbol in symbols:
-            group_of[symbol] = len(groups)
-        groups.append((symbols, own))
-    return [own for _, own in groups if own]
 
 
 def _nearest(expressions: list[sympy.Expr], at: Mapping[str, Fraction]) -> dict[str, Fraction]:

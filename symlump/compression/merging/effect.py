@@ -250,10 +250,8 @@ def orthogonal_signs(generator: np.random.Generator, like: FloatArray) -> FloatA
     return np.asarray(signs.reshape(-1, columns)[:rows])
 
 
-def outputs_on(
-    network: Network, samples: Sequence[FloatArray], known: Mapping[str, FloatArray] | None = None
-) -> FloatArray:
-    """All outputs side by side, in the precision of the samples; values of single precision may be known.
+def outputs_on(network: Network, samples: Sequence[FloatArray]) -> FloatArray:
+    """All outputs side by side, in the precision of the samples.
 
     Examples
     --------
@@ -263,7 +261,7 @@ def outputs_on(
     """
     if samples[0].dtype != np.float32:
         return network.flat(*samples)
-    return flat_outputs(forward(to_single(network), samples, known), network)
+    return flat_outputs(forward(to_single(network), samples), network)
 
 
 def flat_outputs(values: dict[str, FloatArray], network: Network) -> FloatArray:

@@ -56,25 +56,22 @@ MOST_CUBED = 8
 _FEW = 16
 
 
-def ranges(
-    stages: Sequence[Stage], box: Interval, relax: bool, squared: bool = True
-) -> list[Ranges]:
+def ranges(stages: Sequence[Stage], box: Interval, relax: bool) -> list[Ranges]:
     """Bound every stage on boxes of inputs.
 
     Parameters
     ----------
     box : Interval of shape (boxes, inputs)
     relax : bool
-        Also use linear relaxation, which costs a product of matrices for every pair of stages.
-    squared : bool
-        With it, use products of two inputs where there are at most 16 inputs: as a rule better.
+        Also use linear relaxation, which costs a product of matrices for every pair of stages. It uses products
+        of two inputs where there are at most 16 inputs: as a rule better.
 
     Raises
     ------
     FailureError
         If numbers overflow.
     """
-    return _walk(list(stages), box, relax, squared, False)
+    return _walk(list(stages), box, relax, False)
 
 
 def adapt(stages: Sequence[Stage], box: Interval) -> tuple[list[Stage], list[Ranges]]:
@@ -89,19 +86,17 @@ def adapt(stages: Sequence[Stage], box: Interval) -> tuple[list[Stage], list[Ran
         The stages with the partners that are left, and their ranges.
     """
     found = list(stages)
-    return found, _walk(found, box, True, box.lower.shape[-1] <= MOST_SQUARED, True)
+    return found, _walk(found, box, True, True)
 
 
-def _walk(
-    stages: list[Stage], box: Interval, relax: bool, squared: bool, adapting: bool
-) -> list[Ranges]:
+def _walk(stages: list[Stage], box: Interval, relax: bool, adapting: bool) -> list[Ranges]:
     """Stage by stage. To adapt is to change ``stages``, and to take the first one's bands bent and straight."""
     h = g = before = box
     found: list[Ranges] = []
     steps: list[RelaxedStage] = []
     firsts: list[RelaxedStage] = []  # the first of them, made in more than one way
     forms: list[Forms] = []
-    squared = squared and box.lower.shape[-1] <= MOST_SQUARED
+    squared = box.lower.shape[-1] <= MOST_SQUARED
     with np.errstate(over="ignore", invalid="ignore"):
         for number in range(len(stages)):
             stage = stages[number]

@@ -250,8 +250,8 @@ class _Influence:
             plain.parameters,
             network=self._network,
             form="influence",
-            kinds=np.array(self._wiring.kinds),
-            nodes=np.array(self._wiring.nodes, dtype=np.int64),
-            units=np.array(self._wiring.units, dtype=np.int64),
+            kinds=self._wiring.kinds,
+            nodes=self._wiring.nodes,
+            units=self._wiring.units,
             readings=self._wiring.readings,
         )

@@ -1,6 +1,7 @@
 """Networks as differential equations: planted duplicates, duality, the forward pass."""
 
 from fractions import Fraction
+from math import prod
 
 import numpy as np
 import pytest
@@ -13,6 +14,8 @@ import symlump as sl
 from symlump.errors import MethodError, NetworkError
 from symlump.network.activations.table import ACTIVATIONS as TABLE
 from symlump.network.activations.table import activation as activation_named
+from symlump.network.equations.term_blocks import TermBlocks
+from symlump.ode.monomials import Monomials
 
 
 @settings(max_examples=100)
@@ -32,6 +35,57 @@ def test_planted_duplicates_come_back(planted, seed):
         assert sorted(layer.bias.tolist()) == sorted(old.bias.tolist())
         if units is not None:
             assert units.shape == (hidden.layers[result.network.layers.index(layer)].units,)
+
+
+@st.composite
+def term_blocks(draw):
+    """Blocks of terms in the shapes that layers have, in order or not, with zeros now and then."""
+    apart, lines_sorted, columns_sorted = (draw(st.integers(0, 3)) > 0 for _ in range(3))
+    rng, blocks = np.random.default_rng(draw(st.integers(0, 2**31))), []
+    for number in range(draw(st.integers(0, 4))):
+        size = draw(st.tuples(st.integers(1, 4), st.integers(1, 4), st.integers(1, 3)))
+        lines = rng.choice(15, size[0], replace=False)[:, None, None] + 15 * number * apart
+        lines = np.sort(lines, axis=0) if lines_sorted else lines
+        kind = draw(
+            st.sampled_from(["product", "lines", "flat"] if not apart else ["product", "lines"])
+        )
+        shape = {"product": (1, *size[1:]), "lines": size, "flat": size}[kind]
+        columns = rng.permuted(np.tile(np.arange(60), (shape[0], 1)), axis=1)[:, : prod(shape[1:])]
+        columns = (np.sort(columns, axis=1) if columns_sorted else columns).reshape(shape)
+        values = rng.integers(draw(st.sampled_from([0, 1])), 4, size).astype(float)
+        if kind == "flat":
+            lines, columns, values = (
+                np.broadcast_to(a, size).ravel() for a in (lines, columns, values)
+            )
+            order = rng.permutation(values.size)
+            lines, columns, values = lines[order], columns[order], values[order]
+        elif draw(st.booleans()) and kind == "product":
+            columns = columns[0]  # as a matrix has it, without the first axis
+        blocks.append((lines, columns, values))
+    return blocks
+
+
+@given(term_blocks())
+def test_blocks_give_the_terms_one_by_one(blocks):
+    """In order or not, with zeros and repetitions: what adding term by term gives."""
+    names = [f"x{i}" for i in range(60)]
+    monomials = Monomials(np.arange(61), np.arange(60), np.ones(60, dtype=np.int64))
+    built = TermBlocks(monomials)
+    expected = {}
+    for rows, columns, values in blocks:
+        built.add(rows, columns, values)
+        for row, column, value in np.broadcast(rows, columns, values):
+            expected[row, column] = expected.get((row, column), 0) + value
+    system = built.system(names)
+    variables = system.monomials.variables[system.columns]
+    found = zip(system.rows.tolist(), variables.tolist(), strict=True)
+    assert dict(zip(found, map(float, system.coefficients), strict=True)) == {
+        key: value for key, value in sorted(expected.items()) if value
+    }
+    assert list(zip(system.rows, variables, strict=True)) == sorted(
+        k for k, v in expected.items() if v
+    )
+    assert set(system.columns.tolist()) == set(range(len(system.monomials)))
 
 
 def unit_partition(lumping, kind, layer):

@@ -7,9 +7,11 @@ each offset of a kernel, each position of a value that was flattened, each route
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from symlump.errors import NetworkError
 from symlump.network.equations.rearranged import parts_of
@@ -71,7 +73,8 @@ class Wiring:
 
     Attributes
     ----------
-    names, kinds, nodes, units : list
+    names : list of str
+    kinds, nodes, units : ndarray
         Of each variable; see :class:`symlump.network.equations.network_ode.NetworkODE`.
     own : dict
         The variables of each node's units, by its name; with ``.pairs`` and ``.heads`` after the name of an
@@ -95,14 +98,14 @@ class Wiring:
     def __init__(self, network: Network) -> None:
         self.network = network
         self.names: list[str] = []
-        self.kinds: list[str] = []
-        self.nodes: list[int] = []
-        self.units: list[int] = []
+        self._pieces: list[tuple[str, int, int]] = []
         self.own: dict[str, IntArray] = {}
         self._routes: dict[tuple[int, str], int] = {}
         self.wires: dict[str, Wires] = {}
         for number, node in enumerate(network.nodes):
             self.wires[node.name] = self._pass(number, node)
+        described = len(self._pieces)
+        self.kinds, self.nodes, self.units = _describe(self._pieces)
         self._fix()
         self._name()
         self.one = self._variables("one", -1, ["one"])
@@ -127,13 +130,15 @@ class Wiring:
                 self._read(number, f"{node.name}.pairs", [q, k], 1, apart=True)
                 self.symbols[f"{node.name}.heads"] = np.empty(0, dtype=np.int64)
                 self._read(number, node.name, [mixing, v], 1, apart=True)
+        rest = _describe(self._pieces[described:])
+        self.kinds = np.concatenate([self.kinds, rest[0]])
+        self.nodes = np.concatenate([self.nodes, rest[1]])
+        self.units = np.concatenate([self.units, rest[2]])
 
     def _variables(self, kind: str, number: int, names: list[str]) -> IntArray:
         first = len(self.names)
         self.names += names
-        self.kinds += [kind] * len(names)
-        self.nodes += [number] * len(names)
-        self.units += range(len(names))
+        self._pieces.append((kind, number, len(names)))
         return np.arange(first, len(self.names))
 
     def _pass(self, number: int, node: Node) -> Wires:
@@ -178,16 +183,15 @@ class Wiring:
                     f"{node.name} sums units in groups; a network reduced on='state' is not encoded again"
                 )
         # All else treats units alike, and is a step of the route to them.
-        _, at = np.unique(first.route, return_inverse=True)
+        earlier, at = _distinct_lines(first.route[:, None])
         steps = [
-            self._routes.setdefault((int(route), node.name), len(self._routes) + 1)
-            for route in np.unique(first.route)
+            self._routes.setdefault((route, node.name), len(self._routes) + 1)
+            for route in earlier[:, 0].tolist()
         ]
-        return Wires(first.source, np.array(steps, dtype=np.int64)[at.ravel()], first.position)
+        return Wires(first.source, np.array(steps, dtype=np.int64)[at], first.position)
 
     def _fix(self) -> None:
         """Units of outputs, and those read by what mixes units, stay alone."""
-        kinds = np.array(self.kinds, dtype="<U6")
         fixed = [*self.network.outputs]
         for node in self.network.nodes:
             known = isinstance(node, _UNIT_WISE) or parts_of(self.network, node) is not None
@@ -195,13 +199,19 @@ class Wiring:
                 fixed += node.inputs
         for name in fixed:
             source = self.wires[name].source
-            kinds[source[kinds[source] == "unit"]] = "output"
-        self.kinds = kinds.tolist()
+            self.kinds[source[self.kinds[source] == "unit"]] = "output"
 
     def _name(self) -> None:
         """Inputs u, units h with the number of their node, y for the units of a single output."""
         inputs = [node.name for node in self.network.inputs]
-        ends = {name for name, own in self.own.items() if self._is_output(own)}
+        read = np.zeros(len(self.names), dtype=bool)  # by an output
+        for name in self.network.outputs:
+            read[self.wires[name].source] = True
+        ends = {
+            name
+            for name, own in self.own.items()
+            if read[own].all() and self.kinds[own[0]] != "input"
+        }
         number = 0
         for name, own in self.own.items():
             if name in inputs:
@@ -211,12 +221,7 @@ class Wiring:
             else:
                 number += 1
                 stem = f"h{number}_"
-            for i, variable in enumerate(own.tolist()):
-                self.names[variable] = f"{stem}{i + 1}"
-
-    def _is_output(self, own: IntArray) -> bool:
-        wires = [self.wires[name].source for name in self.network.outputs]
-        return bool(np.isin(own, np.concatenate(wires)).all()) and self.kinds[own[0]] != "input"
+            self.names[own[0] : own[-1] + 1] = [f"{stem}{i + 1}" for i in range(own.size)]
 
     def _spread(self, node: Combine) -> list[Wires]:
         """The wires of the branches, single channels repeated."""
@@ -241,7 +246,7 @@ class Wiring:
         everything = np.concatenate(keys)
         source = np.concatenate([wires.source.repeat(offsets) for wires in inputs])
         everything[:, 1] = self._rank_of_route(source, everything[:, 1])
-        ways, which = np.unique(everything, axis=0, return_inverse=True)
+        ways, which = _distinct_lines(everything)
         own = np.empty(0, dtype=np.int64)
         symbols = np.full(1, -1, dtype=np.int64)
         if len(ways) > 1:
@@ -251,14 +256,39 @@ class Wiring:
         self.symbols[name] = own
         ends = np.cumsum([0, *(len(key) for key in keys)])
         self.readings[name] = tuple(
-            Reading(wires.source, symbols[which.ravel()[a:b]].reshape(-1, offsets))
+            Reading(wires.source, symbols[which[a:b]].reshape(-1, offsets))
             for wires, a, b in zip(inputs, ends[:-1], ends[1:], strict=True)
         )
 
     def _rank_of_route(self, source: IntArray, route: IntArray) -> IntArray:
         """Number the routes to the units of one node 0, 1, …: a single route needs no symbol of its own."""
-        node = np.array(self.nodes, dtype=np.int64)[source]
-        pairs, which = np.unique(np.stack([node, route], axis=1), axis=0, return_inverse=True)
+        pairs, which = _distinct_lines(np.stack([self.nodes[source], route], axis=1))
         first = np.flatnonzero(np.diff(pairs[:, 0], prepend=-1))
         rank = np.arange(len(pairs)) - np.repeat(first, np.diff([*first, len(pairs)]))
-        return np.asarray(rank[which.ravel()], dtype=np.int64)
+        return np.asarray(rank[which], dtype=np.int64)
+
+
+def _describe(
+    pieces: Sequence[tuple[str, int, int]],
+) -> tuple[npt.NDArray[np.str_], IntArray, IntArray]:
+    """Kind, node and number of each variable; pieces are a kind, a node and how many."""
+    kinds, nodes, counts = (np.array(part) for part in zip(*pieces, strict=True))
+    units = np.arange(counts.sum()) - (np.cumsum(counts) - counts).repeat(counts)
+    return kinds.astype("<U6").repeat(counts), nodes.repeat(counts), units
+
+
+def _distinct_lines(lines: IntArray) -> tuple[IntArray, IntArray]:
+    """The different lines in ascending order, and which of them each is.
+
+    Columns that do not vary are not compared: numpy sorts lines of several numbers much slower than numbers.
+    """
+    varying = (lines != lines[0]).any(axis=0)
+    if not varying.any():
+        return lines[:1], np.zeros(len(lines), dtype=np.int64)
+    if varying.sum() == 1:
+        _, first, which = np.unique(lines[:, varying], return_index=True, return_inverse=True)
+    else:
+        _, first, which = np.unique(
+            lines[:, varying], axis=0, return_index=True, return_inverse=True
+        )
+    return lines[first], which.ravel()

@@ -163,7 +163,7 @@ ENTRIES = (
         ("--digits", "{digits}", "--datasets", "all", "--data", "{data}", *_OUTPUT),
     ),
     Entry("anneal"),
-    Entry("pinn", ("--quick", *_OUTPUT), ("--seeds", "3", *_OUTPUT)),
+    Entry("pinn", ("--quick", *_OUTPUT), _FIVE),
     _evaluation(
         "afde",
         ("--quick", "--datasets", "reaction,circuit,polymerization,glycolysis", *_OUTPUT),

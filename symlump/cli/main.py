@@ -38,6 +38,7 @@ COMMANDS = {
     "check": ("check_command", "verify a certificate"),
     "explain": ("explain_command", "why are two variables together, or not?"),
     "export": ("export_command", "a certificate as a Coq file"),
+    "loader": ("loader_command", "a file of torch that loads networks where symlump is not"),
     "bench": ("bench.command", "measure symlump on this machine"),
     "completion": ("completion_command", "a script that lets the shell complete commands"),
 }

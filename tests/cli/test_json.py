@@ -69,6 +69,7 @@ CALLS = {
     ],
     "check": ["check", "c.json"],
     "export": ["export", "c.json", "--coq", "-o", "c.v"],
+    "loader": ["loader", "-o", "load.py"],
     "completion": ["completion", "bash"],
 }
 #: What some need beside symlump.

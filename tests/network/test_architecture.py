@@ -2,50 +2,24 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from safetensors import safe_open
-from safetensors.torch import load_file
 from torch import nn
 from torch.nn import functional
 
 import symlump as sl
 from symlump.cli.main import main
 from symlump.errors import NetworkError
-from symlump.network.saved.architecture import FUNCTIONS
+from symlump.network.saved.load import load
 from symlump.network.saved.writing import write_network
 
 
 def run(path: Path, *inputs: torch.Tensor) -> Any:
     """As the documentation says, without symlump."""
-    with safe_open(str(path), "pt") as file:
-        net = json.loads(file.metadata()["architecture"])
-    tensors = load_file(path)
-    parts = {p: getattr(nn, kind)(**options) for p, (kind, options) in net["modules"].items()}
-    for p, part in parts.items():
-        part.load_state_dict({name: tensors[f"{p}.{name}"] for name in part.state_dict()})
-    seen = dict(zip(net["inputs"], inputs, strict=True))
-
-    def value(a: Any) -> Any:
-        if isinstance(a, dict):
-            ((kind, what),) = a.items()
-            find: dict[str, Any] = {"value": seen.get, "tensor": tensors.get}
-            find |= {"dtype": vars(torch).get, "slice": lambda s: slice(*s)}
-            find |= {"dict": lambda d: {key: value(part) for key, part in d.items()}}
-            return find[kind](what)
-        return tuple(map(value, a)) if isinstance(a, list) else a
-
-    for name, kind, which, given, options in net["steps"]:
-        assert kind == "module" or which in FUNCTIONS
-        values = value(given)
-        homes = [home for home in (type(values[0]), functional, torch) if hasattr(home, which)]
-        call = parts[which] if kind == "module" else getattr(homes[0], which)
-        seen[name] = call(*values, **{key: value(a) for key, a in options.items()})
-    return value(net["output"])
+    return load(path)(*inputs)
 
 
 class Residual(nn.Module):

@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from textwrap import indent
 
 import numpy as np
 import pytest
@@ -16,10 +17,12 @@ from safetensors.torch import save_file
 from torch import nn
 
 import symlump as sl
+from symlump.cli.main import main
 from symlump.errors import FileFormatError, NetworkError
 from symlump.network.precision import PRECISIONS
 from symlump.network.saved import packed
 from symlump.network.saved.codings import find_grid, pack_bits, packed_size, unpack_bits
+from symlump.network.saved.load import load
 
 PAGE = Path(__file__).resolve().parents[2] / "docs/do/compress-torch-or-onnx.md"
 
@@ -118,97 +121,162 @@ def test_names_that_parts_would_take_are_left():
     assert set(stored) == set(tensors) and not json.loads(header)["tensors"]
 
 
-def lines(first, last):
-    """The lines of the page's code from one that starts so to one that does."""
-    text = PAGE.read_text(encoding="utf-8").split("\n")
-    start = next(k for k, line in enumerate(text) if line.startswith(f">>> {first}"))
-    end = next(k for k in range(start, len(text)) if text[k].startswith(f">>> {last}"))
-    while text[end + 1].startswith("... "):
-        end += 1
-    return "\n".join(line[4:] for line in text[start : end + 1])
-
-
 HIDDEN = "import sys\nsys.modules['symlump'] = None\n"
 
 
-def run_without_symlump(script, *arguments):
+def run_without_symlump(script, *arguments, folder=None):
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", HIDDEN + script, *arguments],
-        capture_output=True, text=True, check=False,
+        capture_output=True, text=True, check=False, cwd=folder,
     )  # fmt: skip
     assert not done.returncode, done.stderr
     return done.stdout
 
 
+def three(first):
+    """Three lines of the page from the one that starts so."""
+    text = PAGE.read_text(encoding="utf-8").split("\n")
+    start = next(k for k, line in enumerate(text) if line.startswith(f">>> {first}"))
+    assert all(line.startswith(">>> ") for line in text[start : start + 3])
+    return "\n".join(line[4:] for line in text[start : start + 3])
+
+
+IMPORTS = "import json, torch, safetensors, safetensors.torch, torch.nn.functional as F\n"
+OPENING = "held, entry = "
+
+
+def tensor_lines(kind):
+    """What the page says of a rounded tensor, or of one in blocks."""
+    text = PAGE.read_text(encoding="utf-8").split("\n")
+    starts = [k for k, line in enumerate(text) if line.startswith(f">>> {OPENING}")]
+    chosen = starts[("rounded", "blocks").index(kind)]
+    return "\n".join(line[4:] for line in text[chosen : chosen + 3])
+
+
 @pytest.mark.parametrize("bits", [2, 4, 7, 8, 15])
-def test_three_lines_of_torch_read_a_rounded_layer(tmp_path, bits):
+@pytest.mark.parametrize("shape", [(48, 20), (16, 3, 5, 5)])
+def test_three_lines_of_torch_read_a_rounded_tensor(tmp_path, bits, shape):
     rng, path = np.random.default_rng(0), tmp_path / "small.safetensors"
     # Few are rounded to zero even by 2 bits; mostly zeros are stored by their places.
-    weight = rng.uniform(0.4, 1, (48, 20)) * rng.choice([-1.0, 1.0], (48, 20))
-    net = sl.Network.dense([weight, rng.normal(size=(3, 48))], dtype="float32").rounded()
-    small = sl.compress(net, sl.Quantize(bits=bits))
-    assert 0 < np.mean(small.network.layers[0].weight == 0) < 0.5 or bits > 2
+    weight = rng.uniform(0.4, 1, shape) * rng.choice([-1.0, 1.0], shape)
+    layer = nn.Linear(20, 48) if len(shape) == 2 else nn.Conv2d(3, 16, 5)
+    model = nn.Sequential(
+        layer, nn.ReLU(), nn.Flatten(), nn.Linear(48 if len(shape) == 2 else 64, 2)
+    )
+    with torch.no_grad():
+        layer.weight.copy_(torch.from_numpy(weight))
+    example = torch.zeros(1, 20) if len(shape) == 2 else torch.zeros(1, 3, 6, 6)
+    small = sl.compress(model, sl.Quantize(bits=bits), example=example)
     small.write(path, packed=True)
-    torch.save(torch.from_numpy(small.network.layers[0].weight).float(), tmp_path / "expected.pt")
-    snippet = lines("bits = (file", "weight = ")
-    assert snippet.count("\n") == 2
+    torch.save(sl.to_torch(small.network).state_dict()["0.weight"], tmp_path / "expected.pt")
     run_without_symlump(
-        "import json, torch, safetensors\n"
-        "file = safetensors.safe_open(sys.argv[1], 'pt')\n"
-        "name = '0.weight'\n"
-        "entry = json.loads(file.metadata()['packed'])['tensors'][name]\n"
+        f"{IMPORTS}path, name = sys.argv[1], '0.weight'\n"
+        f"{tensor_lines('rounded')}\n"
         "assert not entry.get('sparse')\n"
-        "b, shape = entry['bits'], torch.Size(entry['shape'])\n"
-        f"{snippet}\n"
-        "assert torch.equal(weight, torch.load(sys.argv[2]))",
+        "expected = torch.load(sys.argv[2])\n"
+        "assert weight.dtype == expected.dtype and torch.equal(weight, expected)",
         str(path),
         str(tmp_path / "expected.pt"),
     )
 
 
 @pytest.mark.parametrize("leaf_size, share", [(4, 0.5), (16, 0.7)])
-def test_three_lines_of_torch_read_a_hierarchical_layer(tmp_path, leaf_size, share):
+def test_three_lines_of_torch_read_a_hierarchical_tensor(tmp_path, leaf_size, share):
     path = tmp_path / "small.safetensors"
     small = sl.compress(network(), sl.Hierarchical(retain=share, leaf_size=leaf_size))
     small.write(path, packed=True)
     torch.save(torch.from_numpy(small.network.layers[1].weight), tmp_path / "expected.pt")
-    snippet = lines("weight, numbers = ", "for a, b, c, d, r in ")
-    assert len([line for line in snippet.split("\n") if not line.startswith(" ")]) == 3
     run_without_symlump(
-        "import json, torch, safetensors\n"
-        "file = safetensors.safe_open(sys.argv[1], 'pt')\n"
-        "name = '2.weight'\n"
-        "entry = json.loads(file.metadata()['packed'])['tensors'][name]\n"
+        f"{IMPORTS}path, name = sys.argv[1], '2.weight'\n"
+        f"{tensor_lines('blocks')}\n"
         "ranks = {block[4] for block in entry['blocks']}\n"
         "assert -1 in ranks and max(ranks) > 0, ranks\n"
-        f"{snippet}\n"
-        "assert torch.allclose(weight.float().double(), torch.load(sys.argv[2]), rtol=1e-6)",
+        "assert torch.allclose(weight.double(), torch.load(sys.argv[2]), rtol=1e-5, atol=1e-7)",
         str(path),
         str(tmp_path / "expected.pt"),
     )
 
 
-def test_the_function_of_the_page_reads_every_kind(tmp_path):
-    kinds = {"rounded": "4 bits", "sparse": "2 bits", "blocks": "hierarchical, in another order"}
-    methods = {name: METHODS[kind] for name, kind in kinds.items()} | {"pruned": sl.Magnitude(0.2)}
-    for name, method in methods.items():
-        small = sl.compress(network(), method)
-        small.write(tmp_path / f"{name}.safetensors", packed=True)
-        torch.save(sl.to_torch(small.network).state_dict(), tmp_path / f"{name}.pt")
-    found = run_without_symlump(
-        "import json, torch, safetensors, safetensors.torch\n"
-        f"{lines('def unpacked', 'def unpacked')}\n"
-        "for name in sys.argv[2:]:\n"
-        "    held = unpacked(f'{sys.argv[1]}/{name}.safetensors')\n"
-        "    for key, wanted in torch.load(f'{sys.argv[1]}/{name}.pt').items():\n"
-        "        assert held[key].dtype == wanted.dtype, name\n"
-        "        assert torch.allclose(held[key], wanted, rtol=1e-6), name\n"
-        "        assert name == 'blocks' or torch.equal(held[key], wanted), name\n"
-        "    print(name)",
-        str(tmp_path),
-        *methods,
-    )
-    assert found.split() == list(methods)
+class Pictures(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv, self.norm = nn.Conv2d(2, 12, 3, padding=1), nn.BatchNorm2d(12)
+        self.deep, self.head = nn.Conv2d(12, 12, 3, padding=1), nn.Linear(432, 3)
+
+    def forward(self, x):
+        h = torch.relu(self.norm(self.conv(x)))
+        return self.head(torch.relu(h + self.deep(h)).flatten(1))
+
+
+#: What compresses dense layers and convolutions; blocks are of the dense layers there.
+EVERYWHERE = {
+    "merged": sl.AFDE(retain=0.5),
+    "merged by data-free dependence": sl.Dependence(retain=0.5),
+    "rounded": sl.Quantize(bits=5),
+    "pruned": sl.Magnitude(0.2),
+    "hierarchical": sl.Hierarchical(retain=0.6, leaf_size=4),
+    "hierarchical, in another order": sl.Hierarchical(eps=0.5, order="similarity"),
+    "merged, then rounded": sl.Combined(retain=0.25, count="bytes"),
+    "merged, pruned and rounded": sl.Combined(retain=0.08, count="bytes"),
+}
+
+
+@pytest.mark.parametrize("dtype", PRECISIONS)
+def test_three_lines_load_every_packed_network(tmp_path, dtype):
+    """The three lines of the page, with the file that the command writes, where symlump cannot be imported."""
+    assert main(["loader", "-o", str(tmp_path / "load.py")]) == 0
+    torch.manual_seed(0)
+    kind = getattr(torch, dtype)
+    pictures = Pictures().eval().to(kind)
+    cases = {}
+    for number, (name, method) in enumerate(EVERYWHERE.items()):
+        if isinstance(method, sl.Combined) and dtype != "float32":
+            continue  # which takes its time, and writes nothing that the others do not
+        dense = sl.compress(network(dtype), method)
+        convolution = sl.compress(pictures, method, example=torch.zeros(1, 2, 6, 6, dtype=kind))
+        x = torch.rand(7, 20).to(kind), torch.rand(4, 2, 6, 6).to(kind)
+        for what, small, sample in (("dense", dense, x[0]), ("convolution", convolution, x[1])):
+            path = tmp_path / f"{number}-{what}.safetensors"
+            small.write(path, packed=True)
+            module = sl.to_torch(small.network).eval()
+            with torch.no_grad():
+                torch.save((sample, module(sample), module.state_dict()), f"{path}.pt")
+            cases[path.name] = name
+    script = f"""
+import torch
+from load import tensors
+for name in sys.argv[1:]:
+    path = name
+    x, expected, state = torch.load(f"{{name}}.pt")
+{indent(three("from load import load"), "    ")}
+    assert outputs.dtype == expected.dtype and torch.equal(outputs, expected), name
+    held = tensors(path)
+    for key, wanted in state.items():
+        assert held[key].dtype == wanted.dtype and torch.equal(held[key], wanted), (name, key)
+    print(name)
+"""
+    assert run_without_symlump(script, *cases, folder=tmp_path).split() == list(cases)
+    packed_ones = [
+        json.loads(safe_open(tmp_path / name, "pt").metadata()["packed"]) for name in cases
+    ]
+    entries = [e for one in packed_ones for e in one["tensors"].values()]
+    for key in ("bits", "blocks", "sparse"):
+        assert any(key in entry for entry in entries), key
+
+
+def test_the_loader_says_what_it_cannot_load(tmp_path):
+    path = tmp_path / "a.safetensors"
+    save_file({"w": torch.ones(2)}, path, {})
+    with pytest.raises(ValueError, match="does not say its architecture"):
+        load(path)
+    net = {"inputs": ["x"], "modules": {}, "steps": [], "output": {"value": "x"}}
+    for change, said in (
+        ({"steps": [["y", "function", "save", [{"value": "x"}, "a"], {}]]}, "do not call 'save'"),
+        ({"modules": {"m": ["Parameter", {}]}}, "no module"),
+    ):
+        save_file({"w": torch.ones(2)}, path, {"architecture": json.dumps(net | change)})
+        with pytest.raises(ValueError, match=said):
+            load(path)
 
 
 class Shared(nn.Module):

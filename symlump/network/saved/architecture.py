@@ -30,6 +30,7 @@ from symlump.network.activations.torch_modules import (
     known_activation,
     options_of,
 )
+from symlump.network.saved.load import FUNCTIONS
 from symlump.network.torch_parts import computes_as_its_class
 
 #: Under this name it stands in the metadata of a safetensors file.
@@ -68,19 +69,6 @@ def architecture(model: nn.Module, prefixes: Sequence[str] | None = None) -> str
     return json.dumps(rows)
 
 
-#: Functions that a written step may call; what a file names is looked up among these only.
-FUNCTIONS = frozenset({
-    "__getitem__", "abs", "add", "amax", "amin", "argmax", "avg_pool2d", "cat", "ceil", "celu", "clamp",
-    "conv_transpose2d", "cos", "div", "elu", "embedding", "eq", "erf", "exp", "expand", "flatten", "floor",
-    "gelu",
-    "hardsigmoid", "hardswish", "hardtanh", "index_select", "interpolate", "layer_norm", "leaky_relu", "log",
-    "log_softmax", "long", "matmul", "maximum", "mean", "minimum", "mish", "movedim", "mul", "narrow", "neg",
-    "pad",
-    "permute", "pow", "reciprocal", "relu", "reshape", "round", "rsqrt", "rsub", "scaled_dot_product_attention",
-    "selu", "sigmoid", "sign", "silu", "sin", "size", "softmax", "softplus", "softsign", "sqrt", "square",
-    "squeeze", "sub", "sum", "tanh", "to", "transpose", "unflatten", "unsqueeze", "view",
-    "zeros_like",
-})  # fmt: skip
 _OTHER_NAMES: dict[Any, str] = {operator.getitem: "__getitem__", operator.truediv: "div"}
 _TURNED = {"add": "add", "mul": "mul", "sub": "rsub"}
 _DROPPED = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout)

@@ -10,7 +10,8 @@ from typing import Any, TypeAlias
 
 import torch
 
-from symlump.network.saved.architecture import ARGUMENTS, FUNCTIONS
+from symlump.network.saved.architecture import ARGUMENTS
+from symlump.network.saved.load import FUNCTIONS
 from symlump.network.saved.tensors import quote
 from symlump.network.torch_module import DTYPES
 

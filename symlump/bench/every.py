@@ -84,13 +84,19 @@ _DIGITS = (*_SHARED, "--digits", "{digits}", "--output", "{output}")
 
 _OUTPUT = ("--output", "{output}")
 _FIVE = ("--seeds", "5", *_OUTPUT)
+#: Benchmark-only: measured where it is installed.
+_TORCH_PRUNING = find_spec("torch_pruning") is not None
 _PLAIN = "magnitude, global;magnitude, layerwise;Wanda"
 _REFITTED = "magnitude, global, refit;magnitude, layerwise, refit;Wanda, refit"
 #: What the page of the evaluation shows: methods as they are by default, and what they are compared with.
 _SHOWN = (
     "AFDE;AFDE, sums;AFDE, literature;dependence;truncated SVD;quantized;"
     f"{_PLAIN};{_REFITTED};second order;combined"
-) + (";Torch-Pruning, L2" if find_spec("torch_pruning") else "")
+) + (";Torch-Pruning, L2" if _TORCH_PRUNING else "")
+#: What merges channels, and what it is compared with.
+_CHANNELS = "AFDE;AFDE, images;magnitude, refit, images;combined, images" + (
+    ";Torch-Pruning, L2;Torch-Pruning, L2, images, re-estimated" if _TORCH_PRUNING else ""
+)
 #: What one option of AFDE after the other makes of it.
 _OPTIONS = (
     "AFDE;AFDE, sums;AFDE, nothing spent;AFDE, sums, nothing spent;AFDE, by output;AFDE, by output, sums;"
@@ -148,7 +154,7 @@ ENTRIES = (
     Entry("forward"),
     Entry("recurrent", ("--quick", *_OUTPUT), _FIVE),
     Entry("transformer", ("--quick", *_OUTPUT), _FIVE),
-    Entry("channels", ("--quick", *_OUTPUT), _FIVE),
+    Entry("channels", ("--quick", *_OUTPUT), (*_FIVE, "--methods", _CHANNELS)),
     Entry("published", _SHARED, _SHARED),
     Entry(
         "trained",

@@ -9,7 +9,14 @@ from symlump.bench.speed.growth import TASKS
 from symlump.cli.main import main
 
 #: What tasks import that is not there without an extra.
-EXTRAS = {"sbml": "libsbml", "store": "duckdb", "store-lump": "duckdb", "onnx": "onnx"}
+EXTRAS = {
+    "sbml": "libsbml",
+    "store": "duckdb",
+    "store-lump": "duckdb",
+    "onnx": "onnx",
+    "cell-onnx": "onnx",
+}
+EXTRAS |= {name: "matplotlib" for name in TASKS if name.startswith("draw")}
 
 
 def run(capsys, *arguments):

@@ -11,14 +11,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from symlump.bench.speed.rows import watch_task
+from symlump.bench.speed.rows import Figures, Task, watch_task
 
 if TYPE_CHECKING:
     from symlump.compression.reduction import CompressionMethod
     from symlump.network.network import Network
     from symlump.ode.exact import FloatArray
-
-Figures = tuple[float, float]
 
 
 def network_of_weights(weights: int) -> Network:
@@ -123,8 +121,8 @@ def torch_and_back(weights: int) -> Figures:
     return watch_task(lambda: from_torch(to_torch(network)), repeated=False)
 
 
-#: Name, function, full size, quick size: those of the smallest of four, which are measured in one process.
-NETWORK_TASKS: Mapping[str, tuple[Callable[[int], Figures], int, int]] = {
+#: By name; all sizes are measured in one process.
+NETWORK_TASKS: Mapping[str, Task] = {
     "symmetric": (partial(method_applied, "symmetric"), 50_000, 3_000),
     "dependence": (partial(method_applied, "dependence"), 50_000, 3_000),
     "hierarchical": (partial(method_applied, "hierarchical"), 12_000, 3_000),

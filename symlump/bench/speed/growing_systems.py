@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from symlump.bench.speed.rows import watch_task
+from symlump.bench.speed.rows import Figures, Task, watch_task
 from symlump.bench.speed.stored import Made, backward_system, chain_with_label
 from symlump.lumping.backward import Backward
 from symlump.lumping.forward import Forward
@@ -19,8 +19,6 @@ from symlump.lumping.forward import Forward
 if TYPE_CHECKING:
     from symlump.lumping.lumping import Lumping
     from symlump.ode.system import ODE
-
-Figures = tuple[float, float]
 
 
 def network_integrals(enzymes: int) -> Figures:
@@ -165,8 +163,8 @@ def file_read(make: Callable[[int], Made], suffix: str, size: int) -> Figures:
     return figures
 
 
-#: Name, function, full size, quick size: those of the smallest of four, which are measured in one process.
-SYSTEM_TASKS: Mapping[str, tuple[Callable[[int], Figures], int, int]] = {
+#: By name; all sizes are measured in one process.
+SYSTEM_TASKS: Mapping[str, Task] = {
     "conserved-network": (network_integrals, 500, 50),
     "search": (tolerance_searched, 1_000, 100),
     "error-bound": (error_bounded, 250, 50),

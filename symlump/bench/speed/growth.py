@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from symlump.bench.kept.table import KeptTable
+from symlump.bench.speed.growing_modules import MODULE_TASKS
 from symlump.bench.speed.growing_networks import NETWORK_TASKS, network_of_weights
+from symlump.bench.speed.growing_pictures import PICTURE_TASKS
 from symlump.bench.speed.growing_systems import SYSTEM_TASKS, lump_chain
 from symlump.bench.speed.readers import write_planted_chain, write_reactions
-from symlump.bench.speed.rows import apart, watch_task
+from symlump.bench.speed.rows import Task, apart, watch_task
 from symlump.bench.speed.stored import Made, backward_system, chain_with_label, made_apart
 from symlump.lumping.backward import Backward
 from symlump.lumping.equivalence import Equivalence
@@ -66,7 +68,7 @@ def measure(name: str, quick: bool = False) -> list[GrowthRow]:
     """One task at four sizes, each twice the one before: each in a process of its own, or in a kept one."""
     function, full, small = TASKS[name]
     sizes = [(small if quick else full) * 2**k for k in range(4)]
-    if name in SYSTEM_TASKS or name in NETWORK_TASKS:
+    if name in _KEPT:
         found = _one_process().submit(_one_after_the_other, function, sizes).result()
     else:
         found = [apart(function, size) for size in sizes]
@@ -303,8 +305,10 @@ def _read(write: Callable[[int, Path], None], name: str, size: int) -> tuple[flo
         return watch_task(lambda: read(path))
 
 
-#: Name, function, full size, quick size: those of the smallest of four.
-TASKS: Mapping[str, tuple[Callable[[int], tuple[float, float]], int, int]] = {
+#: Those whose sizes are measured in one process.
+_KEPT: Mapping[str, Task] = {**SYSTEM_TASKS, **NETWORK_TASKS, **MODULE_TASKS, **PICTURE_TASKS}
+
+TASKS: Mapping[str, Task] = {
     "forward": (chain_lumped, 50_000, 1_000),
     "backward": (system_lumped, 50_000, 1_000),
     "chain": (worst_case, 12_500, 250),
@@ -325,8 +329,7 @@ TASKS: Mapping[str, tuple[Callable[[int], tuple[float, float]], int, int]] = {
     "compress": (network_compressed, 500_000, 3_000),
     "bound": (network_bounded, 3_000, 600),
     "reduction": (reduction_explained, 500_000, 3_000),
-    **SYSTEM_TASKS,
-    **NETWORK_TASKS,
+    **_KEPT,
 }
 
 HEADER = ("task", "size", "seconds", "time ~ n^", "MB", "memory ~ n^")

@@ -22,6 +22,11 @@ from symlump.memory import forget_peak, peak_memory
 Asked = ParamSpec("Asked")
 Result = TypeVar("Result")
 
+#: Seconds, and megabytes.
+Figures = tuple[float, float]
+#: What measures at a size, the full size, and the quick one: those of the smallest of four.
+Task = tuple[Callable[[int], Figures], int, int]
+
 #: How often a row is measured, of which the median is shown.
 REPETITIONS = 3
 
@@ -118,7 +123,7 @@ def median_times(*functions: Callable[[], object]) -> list[float]:
     return [float(middle) for middle in np.median(turns, axis=0)]
 
 
-def watch_task(task: Callable[[], object], repeated: bool = True) -> tuple[float, float]:
+def watch_task(task: Callable[[], object], repeated: bool = True) -> Figures:
     """Seconds of a task, and megabytes of memory that it adds to what was taken before, at least one."""
     forget_peak()
     before = peak_memory()

@@ -8,10 +8,12 @@ what remains has a last step of its own, and so on down to 0.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import combinations
+from math import lcm
 from typing import Any
 
 import networkx as nx
@@ -27,7 +29,7 @@ from symlump.ode.exact import IntArray
 from symlump.ode.notation import count_text
 from symlump.ode.system import ODE
 
-#: Each step compares all pairs of a block in exact arithmetic.
+#: All pairs of a block are compared in exact arithmetic, at each step at which their signatures change.
 MAX_VARIABLES = 300
 
 
@@ -116,52 +118,84 @@ def breakpoints(
         labels = Partition(labels[exact.representatives]).labels
         method.check_defined(ode, labels)
     found: list[Breakpoint] = []
+    trees = _Trees(ode, method, labels)
     while True:
-        edges = _tree_edges(ode, method, labels)
-        highest = max((gap for gap, _, _ in edges), default=Fraction(0))
-        found.append(
-            Breakpoint(highest, Partition(labels if exact is None else labels[exact.labels]))
-        )
+        highest = max((gap for gap, _, _ in trees.edges), default=Fraction(0))
+        own = trees.labels if exact is None else trees.labels[exact.labels]
+        found.append(Breakpoint(highest, Partition(own)))
         if not highest:
             return tuple(reversed(found))
-        labels = _below(ode, method, labels, edges, highest)
+        trees = _below(trees, highest)
 
 
-def _below(
-    ode: ODE,
-    method: Equivalence,
-    labels: IntArray,
-    edges: list[tuple[Fraction, int, int]],
-    eps: Fraction,
-) -> IntArray:
-    """The largest fixpoint inside ``labels`` for all tolerances just below ``eps``."""
+class _Trees:
+    """The edges of a shortest spanning tree of each block, with their exact distances.
+
+    Parameters
+    ----------
+    ode : ODE
+    method : Equivalence
+    labels : ndarray of int, shape (variables,)
+        The block of each variable.
+    before : _Trees, optional
+        Those of a coarser partition that fell apart into these blocks where edges are long. Of a block whose
+        members have the signatures they had, but for the names of keys, what is left of the tree is the tree.
+    """
+
+    def __init__(
+        self, ode: ODE, method: Equivalence, labels: IntArray, before: _Trees | None = None
+    ) -> None:
+        self.ode, self.method, self.labels = ode, method, labels
+        owners, keys, sums = method.signature(ode, labels, None).collect()
+        ratios = [value.as_integer_ratio() for value in sums]
+        self._entries = list(zip(owners.tolist(), keys.tolist(), ratios, strict=True))
+        self.edges: list[tuple[Fraction, int, int]] = []
+        stale = set(labels.tolist())
+        if before is not None:
+            old, new = before._columns(labels), self._columns(labels)
+            stale = {block for block in stale if old.get(block) != new.get(block)}
+            own = labels.tolist()
+            self.edges += [e for e in before.edges if own[e[1]] == own[e[2]] not in stale]
+        self.edges += self._shortest(stale)
+
+    def _columns(self, labels: IntArray) -> dict[int, list[tuple[Any, ...]]]:
+        """For each block the values under each key, with their owners; which keys, is left open."""
+        block, columns = labels.tolist(), defaultdict(list)
+        for owner, key, value in self._entries:
+            columns[block[owner], key].append((owner, value))
+        found = defaultdict(list)
+        for (number, _), column in columns.items():
+            found[number].append(tuple(column))
+        return {number: sorted(own) for number, own in found.items()}
+
+    def _shortest(self, chosen: set[int]) -> list[tuple[Fraction, int, int]]:
+        """The edges of shortest spanning trees of some blocks, all of whose pairs are compared."""
+        common = lcm(*(below for _, _, (_, below) in self._entries))
+        signature: list[dict[int, int]] = [{} for _ in range(len(self.ode))]
+        for owner, key, (above, below) in self._entries:
+            signature[owner][key] = above * (common // below)
+        graph = nx.Graph()
+        for block in Partition(self.labels).blocks:
+            if self.labels[block[0]] in chosen:
+                for i, j in combinations(block.tolist(), 2):
+                    graph.add_edge(i, j, weight=_distance(signature[i], signature[j]))
+        tree = nx.minimum_spanning_edges(graph, data=True)
+        return [(Fraction(data["weight"], common), i, j) for i, j, data in tree]
+
+
+def _below(trees: _Trees, eps: Fraction) -> _Trees:
+    """The trees of the largest fixpoint inside these blocks for all tolerances just below ``eps``."""
     while True:
         graph = nx.Graph()
-        graph.add_nodes_from(range(len(ode)))
-        graph.add_edges_from((i, j) for gap, i, j in edges if gap < eps)
-        finer = np.empty(len(ode), dtype=np.int64)
+        graph.add_nodes_from(range(trees.labels.size))
+        graph.add_edges_from((i, j) for gap, i, j in trees.edges if gap < eps)
+        finer = np.empty(trees.labels.size, dtype=np.int64)
         for number, component in enumerate(nx.connected_components(graph)):
             finer[list(component)] = number
-        if len(Partition(finer)) == len(Partition(labels)):
-            return labels
-        labels = finer
-        edges = _tree_edges(ode, method, labels)
+        if len(Partition(finer)) == len(Partition(trees.labels)):
+            return trees
+        trees = _Trees(trees.ode, trees.method, finer, trees)
 
 
-def _tree_edges(ode: ODE, method: Equivalence, labels: IntArray) -> list[tuple[Fraction, int, int]]:
-    """The edges of a shortest spanning tree of each block, with their exact distances."""
-    owners, keys, sums = method.signature(ode, labels, None).collect()
-    signature: list[dict[int, Fraction]] = [{} for _ in range(len(ode))]
-    for owner, key, value in zip(owners.tolist(), keys.tolist(), sums, strict=True):
-        signature[owner][key] = value
-    graph = nx.Graph()
-    for block in Partition(labels).blocks:
-        for i, j in combinations(block.tolist(), 2):
-            graph.add_edge(i, j, weight=_distance(signature[i], signature[j]))
-    tree = nx.minimum_spanning_edges(graph, data=True)
-    return [(data["weight"], i, j) for i, j, data in tree]
-
-
-def _distance(a: dict[int, Fraction], b: dict[int, Fraction]) -> Fraction:
-    zero = Fraction(0)
-    return sum((abs(a.get(key, zero) - b.get(key, zero)) for key in a.keys() | b.keys()), zero)
+def _distance(a: dict[int, int], b: dict[int, int]) -> int:
+    return sum(abs(a.get(key, 0) - b.get(key, 0)) for key in a.keys() | b.keys())

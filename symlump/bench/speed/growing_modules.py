@@ -148,13 +148,13 @@ def network_annealed(weights: int) -> Figures:
 
 #: By name; all sizes are measured in one process.
 MODULE_TASKS: Mapping[str, Task] = {
-    "cell": (cell_compressed, 10_000, 1_000),
-    "cell-explain": (cell_explained, 10_000, 1_000),
+    "cell": (cell_compressed, 10_000, 300),
+    "cell-explain": (cell_explained, 10_000, 300),
     "cell-onnx": (cell_in_onnx, 10_000, 1_000),
-    "convolutions": (convolutions_compressed, 10_000, 1_000),
-    "convolutions-explain": (convolutions_explained, 10_000, 1_000),
+    "convolutions": (convolutions_compressed, 10_000, 100),
+    "convolutions-explain": (convolutions_explained, 10_000, 100),
     "write-program": (program_written, 100_000, 3_000),
     "read-module": (module_read, 100_000, 3_000),
-    "surrogates": (activations_replaced, 3_000, 600),
+    "surrogates": (activations_replaced, 3_000, 300),
     "anneal": (network_annealed, 50_000, 3_000),
 }

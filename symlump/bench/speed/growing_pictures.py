@@ -112,9 +112,9 @@ def report_written(variables: int) -> Figures:
 #: By name; all sizes are measured in one process.
 PICTURE_TASKS: Mapping[str, Task] = {
     "breakpoints": (tolerances_found, 35, 5),
-    "draw": (lumping_drawn, 18, 24),
+    "draw": (lumping_drawn, 18, 20),
     "draw-blocks": (blocks_drawn, 250, 30),
-    "draw-refinement": (rounds_drawn, 5, 5),
+    "draw-refinement": (rounds_drawn, 5, 4),
     "draw-trajectories": (trajectories_drawn, 250, 30),
     "show": (system_shown, 500, 50),
     "report": (report_written, 500, 20),

@@ -10,6 +10,7 @@ from symlump.bench import structured
 from symlump.bench.compared.runs import errors_csv, errors_of
 from symlump.bench.equal import measure as equal
 from symlump.bench.equal import trial
+from symlump.bench.equal.in_turn import InTurn
 from symlump.bench.equal.measure import KEYS, BudgetPlan, measure
 from symlump.bench.equal.methods import METHODS, QUICK, methods_here
 from symlump.bench.equal.tables import markdown
@@ -165,3 +166,40 @@ def test_on_the_command_line(digits, tmp_path, capsys):
     ):  # fmt: skip
         assert main(wrong) == 2
         assert "--" in capsys.readouterr().err or "steps" in wrong
+
+
+@pytest.mark.parametrize("pruning", ["", "magnitude"])
+@pytest.mark.parametrize("share", [0.5, 0.2])
+def test_two_methods_in_turn_are_the_best_of_their_sizes(pruning, share):
+    """Against both steps by hand: nothing by way of another size changes the outputs less."""
+    rng = np.random.default_rng(0)
+    few = rng.normal(size=(8, 6))
+    first = np.repeat(few, 4, axis=0) + 0.05 * rng.normal(size=(32, 6))
+    net = sl.Network.dense(
+        [first, rng.normal(size=(20, 32)) / 6, rng.normal(size=(2, 20))], dtype="float32"
+    )
+    net, x = net.rounded(), rng.normal(size=(40, 6))  # of so few all fit, and all decide
+    small = sl.compress(net, InTurn(retain=share, inputs=x, count="bytes", pruning=pruning))
+    assert small.retained <= share and sum(small.network.widths[1:-1]) < 52
+    assert small.reduction.note.startswith(f"AFDE, then {pruning or 'fewer bits'}")
+
+    def change(found):
+        return np.mean((found(x) - net(x)) ** 2)
+
+    word = 32
+    for more in (1.2, 1.5, 1.8, 2.5, 3.5, 5.0, 7.0):
+        if more * share >= 1:
+            continue
+        merged = sl.compress(net, sl.AFDE(retain=more * share, inputs=x)).network
+        target = int(share * net.parameters)
+        if not pruning:
+            by_hand = sl.compress(merged, sl.Quantize(retain=target / merged.parameters)).network
+        else:  # a bit for each place; of each layer what is rounded up
+            weights = sum(layer.weight.size for layer in merged.layers)
+            fixed = merged.parameters - weights
+            kept = ((target - fixed - 3) * word - weights) // word
+            if not 0 < kept < weights:
+                continue
+            method = sl.Magnitude((kept + fixed) / merged.parameters, refit=True, inputs=x)
+            by_hand = sl.compress(merged, method).network
+        assert change(small.network) <= change(by_hand) * (1 + 1e-6), more

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from symlump.bench.equal.in_turn import InTurn
 from symlump.bench.structured import StructuredPruning, is_installed
 from symlump.compression.baselines.magnitude import Magnitude
 from symlump.compression.baselines.quantize import Quantize
@@ -53,6 +54,12 @@ METHODS = {
     "Wanda, refit": BudgetMethod(lambda x: Wanda(1.0, x, refit=True), _SIZES),
     "second order": BudgetMethod(lambda x: SecondOrder(1.0, x), _SIZES),
     "quantized": BudgetMethod(lambda x: Quantize(retain=1.0), ("bytes",)),
+    "AFDE, then pruned": BudgetMethod(
+        lambda x: InTurn(retain=1.0, inputs=x, count="bytes", pruning="magnitude"), ("bytes",)
+    ),
+    "AFDE, then quantized": BudgetMethod(
+        lambda x: InTurn(retain=1.0, inputs=x, count="bytes"), ("bytes",)
+    ),
     "combined": BudgetMethod(lambda x: Combined(retain=1.0, inputs=x), ("parameters",)),
     "combined, bytes": BudgetMethod(
         lambda x: Combined(retain=1.0, inputs=x, count="bytes"), ("bytes",)

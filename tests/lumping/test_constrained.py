@@ -329,13 +329,12 @@ def test_the_order_of_a_recurrence_is_the_number_of_rows(seed, size, share):
 
     ode, observable = planted_linear(size + 1, 1 + int(share * (size - 1)), seed)
     row = smallest.form_matrix([{k: Fraction(v) for k, v in observable.items()}], ode)
-    order = order_of_recurrence(MatrixFamily.of_jacobian(ode), row, seed)
+    order, _ = order_of_recurrence(MatrixFamily.of_jacobian(ode), row, seed)
     assert order == len(sl.lump(ode, sl.Constrained(observable)))
 
 
 def test_where_nearly_everything_is_needed_the_search_stops_and_says_so(monkeypatch):
     """A cycle with a twin of one variable: the forward equivalence is the smallest, and a bound tells."""
-    from symlump.lumping.linear import nearly
 
     names = sympy.symbols("x0:30")
     ring = {x: y - 2 * x for x, y in zip(names, names[1:] + names[:1], strict=True)}
@@ -343,7 +342,8 @@ def test_where_nearly_everything_is_needed_the_search_stops_and_says_so(monkeypa
     ring[names[0]] += twin
     ode = ode_of(ring | {twin: -2 * twin})
     expected = sl.lump(ode, sl.Constrained("x0"))
-    monkeypatch.setattr(nearly, "LARGE", 10)
+    monkeypatch.setattr(smallest, "LARGE", 10)
+    monkeypatch.setattr(smallest, "SOME", 10)
     monkeypatch.setattr(smallest, "MOST_TERMS", -1)
     lumping = sl.lump(ode, sl.Constrained("x0"))
     assert len(lumping) == len(expected) == lumping.at_least == 30
@@ -761,7 +761,7 @@ def test_large_systems_are_walked_as_small_ones_are(seed, size, quadratic):
         reactions.append((left, {c: 1}, round(float(generator.random()), 3)))
     ode = sl.PolynomialODE.from_reactions(reactions, names)
     forms = sl.Constrained(names[:2]).forms(ode)
-    exact = smallest.invariant_space(ode, forms)
+    exact = smallest.Search(ode, forms).whole
     path = approximate.Path(ode, forms, exact)
     large = BlockWalk(path.walk.family, path.start, exact)
     before, done = 0, 0.0
@@ -797,7 +797,7 @@ def test_walks_of_dozens_of_rows_find_every_defect_however_small(seed, quadratic
             reactions.append((left, {**({b: 1} if len(left) == 2 else {}), c: 1}, rate))
     ode = sl.PolynomialODE.from_reactions(reactions, [*names, *twins])
     keep = [{names[0]: 1, "t0": 1}]
-    exact = smallest.invariant_space(ode, sl.Constrained(keep).forms(ode))
+    exact = smallest.Search(ode, sl.Constrained(keep).forms(ode)).whole
     walk = FullWalk(
         MatrixFamily.of_jacobian(ode), smallest.form_matrix(keep, ode).to_float().toarray(), exact
     )

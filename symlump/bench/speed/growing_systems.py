@@ -41,6 +41,19 @@ def network_integrals(enzymes: int) -> Figures:
     return figures
 
 
+def observable_kept(states: int) -> Figures:
+    """The smallest linear lumping that keeps the sum of a block of a planted chain."""
+    from symlump.lumping.linear.constrained import Constrained
+    from symlump.lumping.lump import lump
+
+    ode, planted, labels = chain_with_label(states)
+    keep = {ode.variables[i]: 1 for i in np.flatnonzero(labels)}
+    found: list[int] = []
+    figures = watch_task(lambda: found.append(len(lump(ode, Constrained([keep])))), repeated=False)
+    assert found[0] == len(set(planted.tolist()))
+    return figures
+
+
 def conditions_found(variables: int) -> Figures:
     """What the parameters of a cascade must fulfil for a partition, two parameters a variable."""
     from symlump.lumping.conditions import conditions
@@ -166,6 +179,7 @@ def file_read(make: Callable[[int], Made], suffix: str, size: int) -> Figures:
 #: By name; all sizes are measured in one process.
 SYSTEM_TASKS: Mapping[str, Task] = {
     "conserved-network": (network_integrals, 500, 50),
+    "constrained": (observable_kept, 5_000, 200),
     "search": (tolerance_searched, 1_000, 100),
     "error-bound": (error_bounded, 250, 50),
     "conditions": (conditions_found, 100, 20),

@@ -1,4 +1,4 @@
-"""Large linear systems of which nearly everything is needed: told by a bound, without any elimination.
+"""Linear systems of which everything is needed, or nearly: told by a bound, without any elimination.
 
 Let r be an observable and v a column, both modulo a prime. The numbers r·Aⁱ·v obey a linear recurrence whose
 order is at most the dimension of the span of r, r·A, r·A², …, and every lumping that keeps r contains that
@@ -6,7 +6,8 @@ span. So the order of the shortest recurrence bounds the rows of any lumping fro
 the dimension of the span itself, except for a probability of about variables/p. It takes two products of A with
 a vector per row, and no memory to speak of.
 
-Where that bound says that little is left to gain over a forward equivalence, this is the answer.
+Where the order is the number of variables, r, r·A, r·A², … are the derivation that shows that all are needed.
+Where in a large system it says that little is left to gain over a forward equivalence, this is the answer.
 
 References
 ----------
@@ -16,84 +17,76 @@ linear equations over finite fields", doi:10.1109/TIT.1986.1057137.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from fractions import Fraction
+from collections.abc import Iterable, Iterator
 from itertools import islice
 
 import numpy as np
 
-from symlump.errors import InputError
-from symlump.lumping.forward import Forward
-from symlump.lumping.linear.spaces.echelon import fold, primes
+from symlump.errors import FailureError, InputError
+from symlump.lumping.linear.spaces.closure import Closure
+from symlump.lumping.linear.spaces.echelon import Echelon, fold, primes
 from symlump.lumping.linear.spaces.exact_matrix import ExactMatrix
 from symlump.lumping.linear.spaces.family import MatrixFamily
-from symlump.lumping.lumping import Lumping
-from symlump.ode.exact import FloatArray
-from symlump.ode.polynomial import PolynomialODE
+from symlump.lumping.linear.spaces.invariant import MOST_PRIMES, InvariantSpace, identity
+from symlump.ode.exact import ExactArray, FloatArray
 
-#: Smaller systems are lumped in full.
+#: Systems with fewer variables are eliminated faster than a recurrence is found; so are those in whose matrix
+#: one of so many entries is not zero.
+SOME, DENSE = 300, 16
+#: Those with no more are lumped in full.
 LARGE = 3000
 #: A forward equivalence with at most this many times the least number of rows is near enough.
-_NEAR = 1.1
+NEAR = 1.1
 #: So many terms that a recurrence predicts mean that it is the right one.
 _PREDICTED = 64
 #: So many products of residues add up without rounding.
 _EXACT_SUM = 512
 
 
-def nearly_everything(
-    ode: PolynomialODE, forms: Mapping[str, Mapping[str, Fraction]], seed: int
-) -> tuple[Lumping, int] | None:
-    """A forward equivalence that keeps the observables, and the least number of rows, if these are near.
-
-    None for systems that are small, reduced to small ones or not linear, and where fewer rows might do.
-    """
-    if len(ode) <= LARGE or MatrixFamily.of_jacobian(ode).only_generator < 0:
-        return None
-    from symlump.lumping.lump import lump
-
-    # Variables with equal coefficients in all observables may merge.
-    patterns: dict[tuple[Fraction, ...], list[str]] = {}
-    for name in {name for form in forms.values() for name in form}:
-        key = tuple(form.get(name, Fraction(0)) for form in forms.values())
-        patterns.setdefault(key, []).append(name)
-    blocks = sorted(sorted(block) for block in patterns.values())
-    lumping = lump(ode, Forward(), blocks, seed=seed)
-    small = lumping.quotient
-    assert isinstance(small, PolynomialODE)
-    if len(small) <= LARGE:
-        return None
-    labels = lumping.partition.labels
-    start = {
-        int(labels[ode.index[name]]): value
-        for form in forms.values()
-        for name, value in form.items()
-    }
-    family = MatrixFamily.of_jacobian(small)
-    least = order_of_recurrence(family, ExactMatrix.from_rows([start], len(small)), seed)
-    return (lumping, least) if len(small) <= _NEAR * least else None
+def everything(family: MatrixFamily, prime: int) -> InvariantSpace:
+    """All of the space, where r·Aⁱ, for a row r and the one matrix of a family, span it modulo a prime."""
+    size = family.size
+    space = Echelon(size, prime)
+    space.unit[:] = True
+    steps = np.arange(size - 1, dtype=np.int64)
+    generators = np.full(size - 1, family.only_generator, dtype=np.int64)
+    closure = Closure(space, np.zeros(1, dtype=np.int64), steps, generators, ())
+    return InvariantSpace(identity(size), space.columns(), closure)
 
 
-def order_of_recurrence(family: MatrixFamily, row: ExactMatrix, seed: int = 0) -> int:
-    """The order of the shortest recurrence of r·Aⁱ·v, for the one matrix A of a family and a random v.
+def order_of_recurrence(
+    family: MatrixFamily, rows: ExactMatrix, seed: int = 0, also: Iterable[ExactArray] = ()
+) -> tuple[int, int]:
+    """The order of the shortest recurrence of r·Aⁱ·v, and the prime modulo which it is that.
+
+    A is the one matrix of a family, v a random vector and r a row; of several rows a combination, at random.
+
+    Parameters
+    ----------
+    family : MatrixFamily
+    rows : ExactMatrix
+    seed : int
+    also : iterable of ExactArray
+        Further numbers of which the prime divides no denominator.
 
     Examples
     --------
     >>> import sympy
     >>> x, y, z = sympy.symbols("x y z")
+    >>> from symlump import PolynomialODE
     >>> ode = PolynomialODE.from_sympy({x: y, y: x, z: z})
     >>> order_of_recurrence(MatrixFamily.of_jacobian(ode), ExactMatrix.from_rows([{0: 1}], 3))
-    2
+    (2, 8388593)
     """
-    for prime in islice(primes(), 100):
-        try:
-            modular, start = family.modulo(prime), row.residues(prime)
-        except InputError:  # the prime divides a denominator
-            continue
-        break
+    mixed = rows
+    if rows.shape[0] > 1:
+        weights = np.random.default_rng(seed).integers(1, 1000, rows.shape[0]).tolist()
+        mixed = ExactMatrix.from_rows([dict(enumerate(weights))], rows.shape[0]) @ rows
+    prime = _undivided([family.unfolded.values, rows.values, *also])
+    modular, start = family.modulo(prime), mixed.residues(prime)
     matrix = modular.single_matrix()
     if matrix is None:
-        return 1
+        return 1, prime
     step = matrix.T.tocsr()
     # Rows of one length after the other: a processor that can foresee where they end multiplies twice as fast.
     by_length = np.argsort(np.diff(step.indptr), kind="stable")
@@ -117,7 +110,20 @@ def order_of_recurrence(family: MatrixFamily, row: ExactMatrix, seed: int = 0) -
                 whole = step @ vector[: family.size].astype(np.int64)
                 vector[: family.size] = fold((whole % prime).astype(np.float64), prime)
 
-    return _shortest(sequence(), length, prime)
+    return _shortest(sequence(), length, prime), prime
+
+
+def _undivided(numbers: Iterable[ExactArray]) -> int:
+    """A prime below 2^23 that divides no denominator."""
+    arrays = list(numbers)
+    for prime in islice(primes(), MOST_PRIMES):
+        try:
+            for array in arrays:
+                array.residues(prime)
+        except InputError:
+            continue
+        return prime
+    raise FailureError(f"each of {MOST_PRIMES} primes divides a denominator of the system")
 
 
 def _padded(size: int) -> int:

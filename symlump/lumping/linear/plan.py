@@ -11,8 +11,7 @@ import numpy as np
 from symlump.errors import FailureError
 from symlump.lumping.linear.approximate import Path, ToleranceStep, lumping_at
 from symlump.lumping.linear.linear_lumping import LinearLumping
-from symlump.lumping.linear.smallest import Form, invariant_space, lump_constrained
-from symlump.lumping.linear.spaces.invariant import InvariantSpace
+from symlump.lumping.linear.smallest import Form, Search, lump_constrained
 from symlump.ode.system import ODE
 from symlump.plan import Plan
 
@@ -61,16 +60,16 @@ class ConstrainedPlan(Plan[LinearLumping]):
     @cached_property
     def path(self) -> Path:
         """The row spaces from the observables to the smallest exact lumping."""
-        return Path(self.ode, self._forms, self._space)
+        return Path(self.ode, self._forms, self._search.whole)
 
     @cached_property
-    def _space(self) -> InvariantSpace:
-        return invariant_space(self.ode, self._forms, self.seed)
+    def _search(self) -> Search:
+        return Search(self.ode, self._forms, self.seed)
 
     @cached_property
     def _exact(self) -> LinearLumping:
         method = self.method if self.method.is_exact else self.method.within(0.0)
-        return lump_constrained(self.ode, self._forms, method, self.seed, lambda: self._space)
+        return lump_constrained(self._search, method)
 
     def steps(self) -> tuple[ToleranceStep, ...]:
         """Which tolerance gives which dimension, from the observables alone to the exact lumping.

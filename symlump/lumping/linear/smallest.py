@@ -6,16 +6,17 @@ method is :class:`symlump.lumping.linear.constrained.Constrained`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 from math import lcm
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from symlump.errors import (
-    FailureError,
-)
+from symlump.errors import FailureError
+from symlump.lumping.linear.block_sums import BlockSums
 from symlump.lumping.linear.evaluated import smallest_evaluated
 from symlump.lumping.linear.function_quotient import functional_quotient
 from symlump.lumping.linear.linear_lumping import (
@@ -24,17 +25,16 @@ from symlump.lumping.linear.linear_lumping import (
     names_of_rows,
     row_names,
 )
-from symlump.lumping.linear.nearly import nearly_everything
+from symlump.lumping.linear.nearly import DENSE, LARGE, NEAR, SOME, everything, order_of_recurrence
 from symlump.lumping.linear.quotient import Section, linear_quotient
-from symlump.lumping.linear.readable import readable, readable_rows
+from symlump.lumping.linear.readable import integer_rows, readable_rows
 from symlump.lumping.linear.spaces.exact_matrix import ExactMatrix
 from symlump.lumping.linear.spaces.family import MatrixFamily
-from symlump.lumping.linear.spaces.invariant import InvariantSpace, smallest_invariant
+from symlump.lumping.linear.spaces.invariant import InvariantSpace, identity, smallest_invariant
 from symlump.lumping.linear.spaces.merged import MergedTerms
 from symlump.lumping.linear.spaces.small import MOST_TERMS, close_small
 from symlump.lumping.linear.spaces.small_quotient import small_quotient
 from symlump.lumping.linear.spaces.small_terms import Row, Terms
-from symlump.lumping.lumping import Lumping
 from symlump.ode.exact import ExactArray, prime_for
 from symlump.ode.polynomial import PolynomialODE
 from symlump.ode.system import ODE
@@ -48,42 +48,100 @@ Form = dict[str, Fraction]
 _MOST_READ = 200_000
 
 
-def invariant_space(ode: ODE, forms: Mapping[str, Form], seed: int = 0) -> InvariantSpace:
-    """The smallest row space of a lumping that contains some forms."""
-    start = form_matrix(forms.values(), ode)
-    if isinstance(ode, PolynomialODE):
-        return smallest_invariant(MatrixFamily.of_jacobian(ode), start, seed)
-    return smallest_evaluated(ode, start, seed)
-
-
-def lump_constrained(
-    ode: ODE,
-    forms: Mapping[str, Form],
-    method: Constrained,
-    seed: int,
-    space: Callable[[], InvariantSpace],
-) -> LinearLumping:
-    """The smallest linear lumping that keeps some forms, exactly; ``lump(ode, Constrained(…))`` without ε.
+@dataclass(frozen=True, eq=False)
+class Search:
+    """For the smallest linear lumping of a system that keeps some forms.
 
     Parameters
     ----------
     ode : ODE
     forms : mapping of str to Form
-    method : Constrained
     seed : int
-    space : callable
-        Gives their :func:`invariant_space`, where nothing shorter leads to the lumping.
     """
+
+    ode: ODE
+    forms: Mapping[str, Form]
+    seed: int = 0
+
+    @cached_property
+    def sums(self) -> BlockSums:
+        """Where it is sought."""
+        return BlockSums.of(self.ode, self.forms, self.seed)
+
+    @cached_property
+    def start(self) -> ExactMatrix:
+        """The forms as rows in the sums."""
+        return self.sums.narrow(form_matrix(self.forms.values(), self.ode))
+
+    @cached_property
+    def _family(self) -> MatrixFamily:
+        assert isinstance(self.sums.system, PolynomialODE)
+        return MatrixFamily.of_jacobian(self.sums.system)
+
+    @property
+    def _also(self) -> tuple[ExactArray, ...]:
+        """What has denominators beside the system in sums: steps are replayed in the variables."""
+        return (self.ode.coefficients,) if self.sums.merged else ()
+
+    @cached_property
+    def _least(self) -> tuple[int, int]:
+        """No lumping has fewer rows, as a prime shows; (0, 0) where that is not asked."""
+        size = len(self.sums)
+        if not isinstance(self.ode, PolynomialODE) or size < SOME:
+            return 0, 0
+        if self._family.only_generator < 0:
+            return 0, 0
+        if size <= LARGE and DENSE * len(self._family.unfolded.columns) > size**2:
+            return 0, 0
+        return order_of_recurrence(self._family, self.start, self.seed, self._also)
+
+    @property
+    def at_least(self) -> int | None:
+        """Where the sums of a large system are nearly the smallest lumping: the least number of rows."""
+        least, size = self._least[0], len(self.sums)
+        return least if size > LARGE and size <= NEAR * least else None
+
+    @cached_property
+    def space(self) -> InvariantSpace:
+        """The smallest row space of a lumping that contains the forms, in the sums."""
+        if not isinstance(self.ode, PolynomialODE):
+            return smallest_evaluated(self.ode, self.start, self.seed)
+        least, prime = self._least
+        if least == len(self.sums) and self.start.shape[0] == 1:
+            return everything(self._family, prime)
+        return smallest_invariant(self._family, self.start, self.seed, self._also)
+
+    @cached_property
+    def whole(self) -> InvariantSpace:
+        """The same in the variables."""
+        found, sums = self.space, self.sums
+        if not sums.merged:
+            return found
+        pivots = sums.partition.representatives[found.pivots]
+        return InvariantSpace(sums.spread(found.basis), pivots, found.closure)
+
+
+def lump_constrained(search: Search, method: Constrained) -> LinearLumping:
+    """The smallest linear lumping that keeps some forms, exactly; ``lump(ode, Constrained(…))`` without ε.
+
+    Parameters
+    ----------
+    search : Search
+    method : Constrained
+    """
+    ode, forms = search.ode, search.forms
     if not isinstance(ode, PolynomialODE):
-        return lump_functions(ode, forms, method, space())
+        return lump_functions(ode, forms, method, search.space)
     small = lump_small(ode, forms, method)
     if small is not None:
         return small
-    near = nearly_everything(ode, forms, seed)
-    if near is not None:
-        return partition_lumping(*near, purpose(forms), method)
-    found = space()
-    return exact_lumping(ode, found.basis, purpose(forms), method, derivation(ode, forms, found))
+    sums, least = search.sums, search.at_least
+    assert isinstance(sums.system, PolynomialODE)
+    if least is not None:
+        return lumping_in_sums(sums, identity(len(sums)), purpose(forms), method, at_least=least)
+    found = search.space
+    why = derivation(sums.system, forms, found)
+    return lumping_in_sums(sums, found.basis, purpose(forms), method, why)
 
 
 def lump_functions(
@@ -153,19 +211,6 @@ def _by_rows(
     return matrix, small_quotient(merged.terms, rows, names, parameters)
 
 
-def partition_lumping(
-    lumping: Lumping, least: int, purpose: str, method: Constrained
-) -> LinearLumping:
-    """A forward equivalence as a linear lumping, where none has fewer than ``least`` rows."""
-    ode, quotient = lumping.ode, lumping.quotient
-    assert isinstance(ode, PolynomialODE) and isinstance(quotient, PolynomialODE)
-    labels, size = lumping.partition.labels, len(ode)
-    ones = np.ones(size, dtype=np.int64)
-    columns = np.arange(size, dtype=np.int64)
-    rows = ExactMatrix.from_entries(labels, columns, ExactArray(ones, ones), (len(quotient), size))
-    return LinearLumping(ode, rows, quotient, purpose, method, at_least=least)
-
-
 def purpose(forms: Iterable[str]) -> str:
     """What a lumping is for, as it stands in its headline."""
     names = list(forms)
@@ -193,22 +238,45 @@ def exact_lumping(
     basis : ExactMatrix
         The identity on some columns.
     """
-    rows = readable(basis) if len(basis.columns) <= _MOST_READ else basis.primitive()
-    if len(rows.columns) == len(ode) == rows.shape[0]:  # the variables themselves
-        return LinearLumping(ode, rows, ode, purpose, method, derivation)
+    return lumping_in_sums(BlockSums.single(ode), basis, purpose, method, derivation)
+
+
+def lumping_in_sums(
+    sums: BlockSums,
+    basis: ExactMatrix,
+    purpose: str,
+    method: Constrained | None = None,
+    derivation: Derivation | None = None,
+    at_least: int | None = None,
+) -> LinearLumping:
+    """The same by an invariant row space in sums."""
+    sizes = sums.partition.sizes
+    if sizes[basis.columns].sum() <= _MOST_READ:
+        listed = sizes.tolist() if sums.merged else None
+        rows = ExactMatrix.from_integers(readable_rows(integer_rows(basis), listed), len(sums))
+    else:
+        rows = _echelon(sums, basis)
     try:
-        quotient = _quotient(ode, rows)
+        whole, quotient = _with_quotient(sums, rows)
     except FailureError:  # products of long combinations; in the echelon basis there are none
-        rows = basis.primitive()
-        quotient = _quotient(ode, rows)
-    return LinearLumping(ode, rows, quotient, purpose, method, derivation)
+        whole, quotient = _with_quotient(sums, _echelon(sums, basis))
+    return LinearLumping(sums.ode, whole, quotient, purpose, method, derivation, at_least=at_least)
 
 
-def _quotient(ode: ODE, rows: ExactMatrix) -> ODE:
-    names = row_names(ode, rows)
-    if isinstance(ode, PolynomialODE):
-        return linear_quotient(ode, rows, Section.of(rows), names)
-    return functional_quotient(ode, rows, names)
+def _echelon(sums: BlockSums, basis: ExactMatrix) -> ExactMatrix:
+    """The basis with coprime integers in each row, most of them positive."""
+    return sums.narrow(sums.spread(basis).primitive())
+
+
+def _with_quotient(sums: BlockSums, rows: ExactMatrix) -> tuple[ExactMatrix, ODE]:
+    """Rows in the variables, and the system that they obey."""
+    ode, whole = sums.ode, sums.spread(rows)
+    if len(rows.columns) == len(ode) == rows.shape[0]:  # the variables themselves
+        return whole, ode
+    names = row_names(ode, whole)
+    if isinstance(sums.system, PolynomialODE):
+        return whole, linear_quotient(sums.system, rows, Section.of(rows), names)
+    return whole, functional_quotient(sums.system, rows, names)
 
 
 def derivation(

@@ -10,7 +10,7 @@ be such a space.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import islice
@@ -80,8 +80,18 @@ class Lift:
         return lift(self._found)
 
 
-def smallest_invariant(family: MatrixFamily, rows: ExactMatrix, seed: int = 0) -> InvariantSpace:
+def smallest_invariant(
+    family: MatrixFamily, rows: ExactMatrix, seed: int = 0, also: Sequence[ExactArray] = ()
+) -> InvariantSpace:
     """The smallest row space that contains the rows and is invariant under the family.
+
+    Parameters
+    ----------
+    family : MatrixFamily
+    rows : ExactMatrix
+    seed : int
+    also : sequence of ExactArray
+        Further numbers of which the primes divide no denominator.
 
     Raises
     ------
@@ -105,6 +115,8 @@ def smallest_invariant(family: MatrixFamily, rows: ExactMatrix, seed: int = 0) -
     for prime in islice(primes(), MOST_PRIMES):
         try:
             modular, start = family.modulo(prime), rows.residues(prime)
+            for numbers in also:
+                numbers.residues(prime)
         except InputError:  # the prime divides a denominator
             continue
         if closure is None:

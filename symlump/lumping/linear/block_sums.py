@@ -1,0 +1,123 @@
+r"""A system in sums of variables that its observables do not tell apart: where linear lumpings are sought.
+
+Let S be the rows of a forward equivalence, the sums over its blocks, and let the observables have equal
+coefficients in each block, so that they are combinations of the sums. From S·q(x) = g(S·x) follows
+S·J(x) = Dg(S·x)·S, so the row space of S is invariant: the smallest lumping is one of the sums, and is found in
+their system y' = g(y), which has fewer variables.
+
+*It is the same search.* With G_κ the coefficient of y^κ in Dg, S·J_k is a positive number times G_κ·S for every
+monomial x^k that becomes y^κ; the number is 1 where k has a single variable of each block. So the steps that
+derive rows from the observables in sums derive them in the variables, with the first variable of a block in the
+place of its sum; and what is independent in sums is so in variables, as the rows of S have disjoint supports.
+
+The coarsest such equivalence is found in O(terms · log variables).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property
+
+import numpy as np
+
+from symlump.lumping.forward import Forward
+from symlump.lumping.linear.spaces.exact_matrix import ExactMatrix
+from symlump.lumping.partition import Partition
+from symlump.lumping.refinement.refine import coarsest
+from symlump.lumping.tolerance.reference import exact_quotient
+from symlump.ode.exact import ExactArray
+from symlump.ode.polynomial import PolynomialODE
+from symlump.ode.system import ODE
+
+
+@dataclass(frozen=True, eq=False)
+class BlockSums:
+    """A system, and the one that sums over blocks of its variables obey.
+
+    Parameters
+    ----------
+    ode : ODE
+    partition : Partition
+        A forward equivalence.
+    system : ODE
+        What the sums obey, each by the name of the first variable in it; where there is a sum for each variable
+        the system itself.
+    """
+
+    ode: ODE
+    partition: Partition
+    system: ODE
+
+    @classmethod
+    def single(cls, ode: ODE) -> BlockSums:
+        """Each variable for itself."""
+        return cls(ode, Partition.discrete(len(ode)), ode)
+
+    @classmethod
+    def of(cls, ode: ODE, forms: Mapping[str, Mapping[str, Fraction]], seed: int = 0) -> BlockSums:
+        """The coarsest blocks in which forms have equal coefficients; single ones where there are functions.
+
+        Examples
+        --------
+        >>> ode = ODE.from_text("a' = b + c; b' = 2*a + b; c' = 3*a + c; d' = a")
+        >>> sums = BlockSums.of(ode, {"a": {"a": Fraction(1)}})
+        >>> print(sums.partition.labels.tolist(), sums.system, sep="; ")
+        [0, 1, 1, 2]; a' = b
+        b' = 5*a + b
+        d' = a
+        """
+        if not isinstance(ode, PolynomialODE):
+            return cls.single(ode)
+        partition, _ = coarsest(ode, Forward(), _equal_coefficients(ode, forms), seed=seed)
+        if len(partition) == len(ode):
+            return cls.single(ode)
+        terms = exact_quotient(ode, Forward(), partition)
+        alone = {ode.variables[i] for i in partition.representatives[partition.sizes == 1].tolist()}
+        system = PolynomialODE.from_terms(
+            [ode.variables[first] for first in partition.representatives.tolist()],
+            terms.rows,
+            terms.columns,
+            terms.coefficients,
+            terms.monomials,
+            [name for name in ode.parameters if name in alone],
+        )
+        return cls(ode, partition, system)
+
+    def __len__(self) -> int:
+        return len(self.partition)
+
+    @property
+    def merged(self) -> bool:
+        """Whether there are fewer sums than variables."""
+        return len(self) < len(self.ode)
+
+    @cached_property
+    def rows(self) -> ExactMatrix:
+        """S: a row of ones for each block."""
+        ones = np.ones(len(self.ode), dtype=np.int64)
+        columns = np.arange(len(self.ode), dtype=np.int64)
+        shape = len(self), len(self.ode)
+        return ExactMatrix.from_entries(
+            self.partition.labels, columns, ExactArray(ones, ones), shape
+        )
+
+    def spread(self, rows: ExactMatrix) -> ExactMatrix:
+        """Rows in the sums as rows in the variables."""
+        return rows @ self.rows if self.merged else rows
+
+    def narrow(self, rows: ExactMatrix) -> ExactMatrix:
+        """Rows in the variables that are combinations of the sums, in these."""
+        return rows.take_columns(self.partition.representatives) if self.merged else rows
+
+
+def _equal_coefficients(ode: ODE, forms: Mapping[str, Mapping[str, Fraction]]) -> Partition:
+    """Variables are together if each form has equal coefficients in them."""
+    zero = Fraction(0)
+    numbers = {(zero,) * len(forms): 0}
+    labels = np.zeros(len(ode), dtype=np.int64)
+    for name in {name: None for form in forms.values() for name in form}:
+        key = tuple([form.get(name, zero) for form in forms.values()])
+        labels[ode.index[name]] = numbers.setdefault(key, len(numbers))
+    return Partition(labels)

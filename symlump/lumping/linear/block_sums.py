@@ -33,7 +33,7 @@ from symlump.ode.system import ODE
 
 
 @dataclass(frozen=True, eq=False)
-class BlockSums:
+class SummedSystem:
     """A system, and the one that sums over blocks of its variables obey.
 
     Parameters
@@ -51,18 +51,20 @@ class BlockSums:
     system: ODE
 
     @classmethod
-    def single(cls, ode: ODE) -> BlockSums:
+    def single(cls, ode: ODE) -> SummedSystem:
         """Each variable for itself."""
         return cls(ode, Partition.discrete(len(ode)), ode)
 
     @classmethod
-    def of(cls, ode: ODE, forms: Mapping[str, Mapping[str, Fraction]], seed: int = 0) -> BlockSums:
+    def of(
+        cls, ode: ODE, forms: Mapping[str, Mapping[str, Fraction]], seed: int = 0
+    ) -> SummedSystem:
         """The coarsest blocks in which forms have equal coefficients; single ones where there are functions.
 
         Examples
         --------
         >>> ode = ODE.from_text("a' = b + c; b' = 2*a + b; c' = 3*a + c; d' = a")
-        >>> sums = BlockSums.of(ode, {"a": {"a": Fraction(1)}})
+        >>> sums = SummedSystem.of(ode, {"a": {"a": Fraction(1)}})
         >>> print(sums.partition.labels.tolist(), sums.system, sep="; ")
         [0, 1, 1, 2]; a' = b
         b' = 5*a + b

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from symlump.errors import FailureError
-from symlump.lumping.linear.block_sums import BlockSums
+from symlump.lumping.linear.block_sums import SummedSystem
 from symlump.lumping.linear.evaluated import smallest_evaluated
 from symlump.lumping.linear.function_quotient import functional_quotient
 from symlump.lumping.linear.linear_lumping import (
@@ -64,9 +64,9 @@ class Search:
     seed: int = 0
 
     @cached_property
-    def sums(self) -> BlockSums:
+    def sums(self) -> SummedSystem:
         """Where it is sought."""
-        return BlockSums.of(self.ode, self.forms, self.seed)
+        return SummedSystem.of(self.ode, self.forms, self.seed)
 
     @cached_property
     def start(self) -> ExactMatrix:
@@ -238,11 +238,11 @@ def exact_lumping(
     basis : ExactMatrix
         The identity on some columns.
     """
-    return lumping_in_sums(BlockSums.single(ode), basis, purpose, method, derivation)
+    return lumping_in_sums(SummedSystem.single(ode), basis, purpose, method, derivation)
 
 
 def lumping_in_sums(
-    sums: BlockSums,
+    sums: SummedSystem,
     basis: ExactMatrix,
     purpose: str,
     method: Constrained | None = None,
@@ -263,12 +263,12 @@ def lumping_in_sums(
     return LinearLumping(sums.ode, whole, quotient, purpose, method, derivation, at_least=at_least)
 
 
-def _echelon(sums: BlockSums, basis: ExactMatrix) -> ExactMatrix:
+def _echelon(sums: SummedSystem, basis: ExactMatrix) -> ExactMatrix:
     """The basis with coprime integers in each row, most of them positive."""
     return sums.narrow(sums.spread(basis).primitive())
 
 
-def _with_quotient(sums: BlockSums, rows: ExactMatrix) -> tuple[ExactMatrix, ODE]:
+def _with_quotient(sums: SummedSystem, rows: ExactMatrix) -> tuple[ExactMatrix, ODE]:
     """Rows in the variables, and the system that they obey."""
     ode, whole = sums.ode, sums.spread(rows)
     if len(rows.columns) == len(ode) == rows.shape[0]:  # the variables themselves

@@ -1,16 +1,20 @@
 """Linear lumpings are sought in sums over blocks: the same space, found by the same steps, as without them."""
 
+import itertools
 from fractions import Fraction
 
 import numpy as np
 import pytest
+import sympy
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import sparse
 
 import symlump as sl
 from symlump.bench.linear.growth import planted_linear
 from symlump.datasets.chains import planted_chain
-from symlump.lumping.linear import smallest
+from symlump.lumping.linear import approximate, smallest
+from symlump.lumping.linear.block_sums import _square_of_power
 from symlump.lumping.linear.nearly import order_of_recurrence
 from symlump.lumping.linear.spaces.echelon import primes
 from symlump.lumping.linear.spaces.exact_matrix import ExactMatrix
@@ -172,3 +176,51 @@ def test_a_bound_is_one_for_what_several_observables_span():
     assert [order_of_recurrence(family, rows, seed)[0] for seed in range(20)] == [2] * 20
     outside = ExactMatrix.from_rows([{0: 2, 1: 3, 2: 1}], 3)
     assert order_of_recurrence(family, outside)[0] == 3
+
+
+@settings(max_examples=40)
+@given(systems())
+def test_distances_in_sums_are_those_in_variables(case):
+    """Every space on the path is orthonormal in the variables, and has the defect of the definition there."""
+    ode, observables = case
+    path = approximate.Path(smallest.Search(ode, sl.Constrained(observables).forms(ode)))
+    family = MatrixFamily.of_jacobian(ode)
+    labels = path.sums.partition.labels
+    for point in path.points():
+        basis = (point.basis / path.sums.lengths)[:, labels]
+        assert np.allclose(basis @ basis.T, np.eye(point.dimension), atol=1e-9)
+        images = [np.zeros((1, len(ode)))]
+        for row in basis:
+            values = sparse.csr_array(row[None, :]) @ family.unfolded.to_float()
+            dense = np.zeros((family.count, len(ode)))
+            np.add.at(dense, (family.generators, family.columns), values.toarray()[0])
+            images.append(dense)
+        outside = np.vstack(images) @ (np.eye(len(ode)) - basis.T @ basis)
+        scale = max(1.0, float(np.abs(family.unfolded.to_float().data).max(initial=0)))
+        assert np.linalg.norm(outside, 2) == pytest.approx(point.defect, rel=1e-6, abs=1e-8 * scale)
+    assert point.defect == 0
+
+
+@settings(max_examples=40)
+@given(systems(), st.floats(0.01, 3))
+def test_a_quotient_within_a_tolerance_is_that_of_the_rows(case, eps):
+    """g(y) = L·q(L⁺·y), with all of it in the variables, whatever was added up before."""
+    ode, observables = case
+    lumping = sl.lump(ode, sl.Constrained(observables, eps=eps))
+    rows = lumping.matrix.toarray()
+    state = np.linspace(0.2, 1.0, len(lumping))
+    expected = rows @ ode.rhs(np.linalg.pinv(rows) @ state)
+    found = lumping.quotient.rhs(state)
+    size = max(1.0, float(np.abs(expected).max(initial=0)))
+    assert found == pytest.approx(expected, rel=1e-6, abs=1e-7 * size)
+    forms = smallest.form_matrix(sl.Constrained(observables).forms(ode).values(), ode)
+    dense = forms.to_float().toarray()
+    assert np.allclose(dense @ np.linalg.pinv(rows) @ rows, dense, atol=1e-9)
+
+
+def test_coefficients_of_powers_of_sums():
+    """Against the powers multiplied out."""
+    for power, size in itertools.product(range(5), range(1, 5)):
+        names = sympy.symbols(f"x0:{size}")
+        poly = sympy.Poly(sum(names) ** power, *names)
+        assert _square_of_power(power, size) == sum(int(c) ** 2 for c in poly.coeffs())

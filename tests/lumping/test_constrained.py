@@ -761,8 +761,8 @@ def test_large_systems_are_walked_as_small_ones_are(seed, size, quadratic):
         reactions.append((left, {c: 1}, round(float(generator.random()), 3)))
     ode = sl.PolynomialODE.from_reactions(reactions, names)
     forms = sl.Constrained(names[:2]).forms(ode)
-    exact = smallest.Search(ode, forms).whole
-    path = approximate.Path(ode, forms, exact)
+    path = approximate.Path(smallest.Search(ode, forms))
+    exact = path.walk.exact
     large = BlockWalk(path.walk.family, path.start, exact)
     before, done = 0, 0.0
     while (step := large.advance()) is not None:

@@ -34,24 +34,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import sparse
 
 from symlump.lumping.equivalence import check_magnitudes
+from symlump.lumping.linear.block_sums import SummedSystem
 from symlump.lumping.linear.factored import FactoredODE
 from symlump.lumping.linear.function_quotient import nearby_quotient
 from symlump.lumping.linear.linear_lumping import LinearLumping, row_names
-from symlump.lumping.linear.smallest import exact_lumping, form_matrix, purpose
-from symlump.lumping.linear.spaces.coefficients import (
-    has_values,
-    jacobian_coefficients,
-    with_equations,
-)
+from symlump.lumping.linear.smallest import Search, exact_lumping, purpose
+from symlump.lumping.linear.spaces.coefficients import has_values, with_equations
 from symlump.lumping.linear.spaces.exact_matrix import ExactMatrix
-from symlump.lumping.linear.spaces.family import MatrixFamily
-from symlump.lumping.linear.spaces.invariant import InvariantSpace
 from symlump.lumping.linear.walk import LARGE, walk_of
 from symlump.ode.exact import ExactArray, FloatArray, IntArray
 from symlump.ode.monomials import Monomials
@@ -103,8 +98,9 @@ def lumping_at(path: Path, method: Constrained) -> LinearLumping:
         exact = exact_lumping(path.ode, path.walk.exact.basis, purpose(path.forms), method)
         return replace(exact, defects=_Defects(point))
     make = _plain_rows if point.dimension > LARGE else _rows
-    rows = make(path, point.basis)
-    quotient = _quotient(path.ode, rows, row_names(path.ode, rows), method.eps)
+    narrow = make(path, point.basis)
+    rows = path.sums.spread(narrow)
+    quotient = _quotient(path.sums, narrow, row_names(path.ode, rows), method.eps)
     return LinearLumping(
         path.ode,
         rows,
@@ -191,17 +187,23 @@ class Point:
 
 
 class Path:
-    """The row spaces from the observables to the smallest exact lumping."""
+    """The row spaces from the observables to the smallest exact lumping.
 
-    def __init__(
-        self, ode: ODE, forms: Mapping[str, Mapping[str, Any]], exact: InvariantSpace
-    ) -> None:
-        check_magnitudes(ode)
-        self.ode, self.forms, self.names = ode, forms, tuple(forms)
-        exactly = form_matrix(forms.values(), ode)
-        self.exact_start = replace(exactly, values=exactly.values.as_floats())
-        self.start = self.exact_start.to_float().toarray()
-        self.walk = walk_of(_family(ode), self.start, exact)
+    Spaces, and the observables in ``start``, are in orthonormal sums of variables; those in ``exact_start`` are
+    in sums as they are. Distances are those in the variables.
+    """
+
+    def __init__(self, search: Search) -> None:
+        check_magnitudes(search.ode)
+        self.ode, self.forms, self.names = search.ode, search.forms, tuple(search.forms)
+        self.sums = search.sums
+        self.exact_start = replace(search.start, values=search.start.values.as_floats())
+        self.start = self.exact_start.to_float().toarray() * self.sums.lengths
+        exact = search.space
+        if self.sums.merged:
+            basis = exact.basis.to_float() * self.sums.lengths
+            exact = replace(exact, basis=_of_floats(basis.tocsr()))
+        self.walk = walk_of(self.sums.family(), self.start, exact)
         self._found: list[tuple[int, float]] = []
 
     def points(self) -> Iterator[Point]:
@@ -224,37 +226,31 @@ class Path:
         return next(point for point in self.points() if point.defect <= enough)
 
 
-def _family(ode: ODE) -> MatrixFamily:
-    """The coefficient matrices of the Jacobian."""
-    if isinstance(ode, PolynomialODE):
-        return MatrixFamily.of_jacobian(ode)
-    return jacobian_coefficients(ode)
-
-
 def _rows(path: Path, basis: FloatArray) -> ExactMatrix:
-    """The independent observables as they are, then sparse rows: the identity on some columns."""
+    """The independent observables as they are, then sparse rows: the identity on some columns; in the sums."""
     from scipy.linalg import qr
 
     _, triangle, order = qr(path.start.T, mode="economic", pivoting=True)
     size = np.abs(np.diag(triangle))
     chosen = np.sort(order[: int(np.sum(size > 1e-10 * size.max()))])
-    kept = path.start[chosen]
-    rest = basis - basis[:, _pivots(kept)] @ _reduced(kept)  # 0 on the pivots of the observables
+    lengths = path.sums.lengths
+    kept = path.start[chosen] / lengths
+    rest = basis - (basis / lengths)[:, _pivots(kept)] @ _reduced(kept) * lengths  # 0 on the pivots
     rest = qr(rest.T, mode="economic", pivoting=True)[0].T[: len(basis) - len(kept)]
-    rest = _reduced(rest) if len(rest) else rest
+    rest = _reduced(rest / lengths) if len(rest) else rest
     whole = np.rint(rest)
     rest = np.where(np.abs(rest - whole) < _ROUNDING, whole, rest)
     return ExactMatrix.stack([path.exact_start.take_rows(chosen), _of_floats(rest)])
 
 
 def _plain_rows(path: Path, basis: FloatArray) -> ExactMatrix:
-    """The independent observables as they are, then orthonormal rows that are orthogonal to them."""
+    """The independent observables as they are, then orthonormal rows orthogonal to them; in the sums."""
     from scipy.linalg import qr
 
     rank = path.walk.start_rank
     chosen = np.sort(qr(path.start.T, mode="r", pivoting=True)[1][:rank])
     inside = np.linalg.qr((path.start[chosen] @ basis.T).T, mode="complete")[0]
-    rest = _of_floats(inside[:, rank:].T @ basis)
+    rest = _of_floats(inside[:, rank:].T @ basis / path.sums.lengths)
     return ExactMatrix.stack([path.exact_start.take_rows(chosen), rest])
 
 
@@ -281,12 +277,17 @@ def _reduced(rows: FloatArray) -> FloatArray:
     return np.asarray(np.linalg.solve(rows[:, _pivots(rows)], rows))
 
 
-def _quotient(ode: ODE, rows: ExactMatrix, names: tuple[str, ...], eps: float) -> ODE:
-    """g(y) = L·q(L⁺·y), multiplied out in float64, one degree after the other, where that is not too long."""
+def _quotient(sums: SummedSystem, rows: ExactMatrix, names: tuple[str, ...], eps: float) -> ODE:
+    """g(y) = L·q(L⁺·y), multiplied out in float64, one degree after the other, where that is not too long.
+
+    In the sums L⁺ says what is added up of x = L⁺·y.
+    """
     dense = rows.to_float().toarray()
     size = len(dense)
-    inverse = np.linalg.solve(dense @ dense.T, dense).T  # the rows are independent
-    ode = with_equations(ode, np.unique(rows.columns))
+    wide = dense * sums.lengths
+    # The rows are independent.
+    inverse = np.linalg.solve(wide @ wide.T, wide).T * sums.lengths[:, None]
+    ode = with_equations(sums.system, np.unique(rows.columns))
     if not isinstance(ode, PolynomialODE):
         return nearby_quotient(ode, rows, inverse, names, eps)
     table = ode.monomials

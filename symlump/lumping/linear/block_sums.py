@@ -16,18 +16,22 @@ The coarsest such equivalence is found in O(terms · log variables).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
+from math import factorial
 
 import numpy as np
 
 from symlump.lumping.forward import Forward
+from symlump.lumping.linear.spaces.coefficients import jacobian_coefficients
 from symlump.lumping.linear.spaces.exact_matrix import ExactMatrix
+from symlump.lumping.linear.spaces.family import MatrixFamily
 from symlump.lumping.partition import Partition
 from symlump.lumping.refinement.refine import coarsest
 from symlump.lumping.tolerance.reference import exact_quotient
-from symlump.ode.exact import ExactArray
+from symlump.ode.exact import ExactArray, FloatArray
+from symlump.ode.monomials import ranges, starts_of
 from symlump.ode.polynomial import PolynomialODE
 from symlump.ode.system import ODE
 
@@ -95,23 +99,83 @@ class SummedSystem:
         """Whether there are fewer sums than variables."""
         return len(self) < len(self.ode)
 
-    @cached_property
-    def rows(self) -> ExactMatrix:
-        """S: a row of ones for each block."""
-        ones = np.ones(len(self.ode), dtype=np.int64)
-        columns = np.arange(len(self.ode), dtype=np.int64)
-        shape = len(self), len(self.ode)
-        return ExactMatrix.from_entries(
-            self.partition.labels, columns, ExactArray(ones, ones), shape
-        )
-
     def spread(self, rows: ExactMatrix) -> ExactMatrix:
         """Rows in the sums as rows in the variables."""
-        return rows @ self.rows if self.merged else rows
+        if not self.merged:
+            return rows
+        sizes = self.partition.sizes
+        members = np.argsort(self.partition.labels, kind="stable")
+        lengths = sizes[rows.columns]
+        owners = np.repeat(rows.owners, lengths)
+        columns = members[ranges((np.cumsum(sizes) - sizes)[rows.columns], lengths)]
+        order = np.lexsort((columns, owners))
+        entry = np.repeat(np.arange(rows.columns.size, dtype=np.int64), lengths)[order]
+        indptr = starts_of(owners, rows.shape[0])
+        return ExactMatrix(indptr, columns[order], rows.values.take(entry), len(self.ode))
 
     def narrow(self, rows: ExactMatrix) -> ExactMatrix:
         """Rows in the variables that are combinations of the sums, in these."""
         return rows.take_columns(self.partition.representatives) if self.merged else rows
+
+    @cached_property
+    def lengths(self) -> FloatArray:
+        """The 2-norm of each sum, as a row in the variables; divided by it the sums are orthonormal rows."""
+        return np.sqrt(self.partition.sizes)
+
+    def family(self) -> MatrixFamily:
+        """The coefficient matrices of the Jacobian, in orthonormal sums.
+
+        As there is one matrix for all monomials x^k that become y^κ, it is multiplied by the 2-norm of their
+        numbers. So Σ_k |b·J_k|² is the same for each row b.
+
+        Examples
+        --------
+        >>> ode = ODE.from_text("a' = (b + c)^2; b' = 0; c' = 0")
+        >>> family = SummedSystem.of(ode, {"a": {"a": Fraction(1)}}).family()
+        >>> (family.unfolded.to_float().toarray() ** 2).round(9).tolist()    # those of a' are (0, 2, 2), twice
+        [[16.0], [0.0]]
+        """
+        ode = self.system
+        family = (
+            MatrixFamily.of_jacobian(ode)
+            if isinstance(ode, PolynomialODE)
+            else jacobian_coefficients(ode)
+        )
+        if not self.merged:
+            return family
+        weights = self._norms_of_monomials()[family.generators] * self.lengths[family.columns]
+        unfolded = family.unfolded
+        values = unfolded.to_float().data * weights[unfolded.columns]
+        values /= self.lengths[unfolded.owners]
+        return replace(family, unfolded=replace(unfolded, values=ExactArray.from_floats(values)))
+
+    def _norms_of_monomials(self) -> FloatArray:
+        """For each y^κ of the Jacobian the 2-norm of its coefficients, multiplied out in the variables."""
+        table, sizes = self.system.derivative.monomials, self.partition.sizes
+        squares = np.ones(len(table))
+        pairs, place = np.unique(
+            np.stack([table.powers, sizes[table.variables]]), axis=1, return_inverse=True
+        )
+        factors = np.array([_square_of_power(*pair) for pair in pairs.T.tolist()])
+        np.multiply.at(squares, table.owners, factors[place.ravel()])
+        return np.sqrt(squares)
+
+
+def _square_of_power(power: int, size: int) -> float:
+    """The sum of the squares of the coefficients of a power of a sum of so many variables.
+
+    Its quotient by power!² is the coefficient of t^power in the power ``size`` of Σ t^k/k!².
+
+    Examples
+    --------
+    >>> _square_of_power(2, 2), _square_of_power(3, 1)      # x² + 2xy + y²
+    (6.0, 1.0)
+    """
+    found = [1.0]
+    for k in range(1, power + 1):
+        terms = [(i * (size + 1) - k) / factorial(i) ** 2 * found[k - i] for i in range(1, k + 1)]
+        found.append(sum(terms) / k)
+    return found[power] * factorial(power) ** 2
 
 
 def _equal_coefficients(ode: ODE, forms: Mapping[str, Mapping[str, Fraction]]) -> Partition:

@@ -60,7 +60,7 @@ class ConstrainedPlan(Plan[LinearLumping]):
     @cached_property
     def path(self) -> Path:
         """The row spaces from the observables to the smallest exact lumping."""
-        return Path(self.ode, self._forms, self._search.whole)
+        return Path(self._search)
 
     @cached_property
     def _search(self) -> Search:

@@ -228,8 +228,9 @@ class BlockWalk(SpaceWalk):
         super().__init__(family, start, exact)
         if family.size > _MOST_VARIABLES:
             raise FailureError(
-                f"a tolerance for {family.size} variables takes a matrix of {family.size}² numbers; the "
-                f"most is {_MOST_VARIABLES}. Without a tolerance (eps=0) there is no such limit"
+                f"a tolerance for {family.size} variables, or sums of those that the observables do not tell "
+                f"apart, takes a matrix of {family.size}² numbers; the most is {_MOST_VARIABLES}. Without a "
+                "tolerance (eps=0) there is no such limit"
             )
         n, self.size = family.size, len(exact.pivots)
         self._rows = np.zeros((self.size, n))

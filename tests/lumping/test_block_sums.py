@@ -80,11 +80,10 @@ def test_the_space_in_sums_is_the_one_in_variables(case):
     start = smallest.form_matrix(search.forms.values(), ode)
     family = MatrixFamily.of_jacobian(ode)
     expected = smallest_invariant(family, start)
-    found = search.whole
-    assert np.array_equal(found.pivots, expected.pivots)
-    assert found.basis.rows() == expected.basis.rows()
+    found, sums = search.space, search.sums
+    assert np.array_equal(sums.partition.representatives[found.pivots], expected.pivots)
+    assert sums.spread(found.basis).rows() == expected.basis.rows()
     # The blocks are a forward equivalence, and the observables are sums of multiples of theirs.
-    sums = search.sums
     assert sl.Forward().agrees(ode, sums.partition)
     assert sums.spread(search.start).rows() == start.rows()
     # The same steps derive independent rows in the variables.

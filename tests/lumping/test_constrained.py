@@ -797,10 +797,9 @@ def test_walks_of_dozens_of_rows_find_every_defect_however_small(seed, quadratic
             reactions.append((left, {**({b: 1} if len(left) == 2 else {}), c: 1}, rate))
     ode = sl.PolynomialODE.from_reactions(reactions, [*names, *twins])
     keep = [{names[0]: 1, "t0": 1}]
-    exact = smallest.Search(ode, sl.Constrained(keep).forms(ode)).whole
-    walk = FullWalk(
-        MatrixFamily.of_jacobian(ode), smallest.form_matrix(keep, ode).to_float().toarray(), exact
-    )
+    family, start = MatrixFamily.of_jacobian(ode), smallest.form_matrix(keep, ode)
+    exact = smallest_invariant(family, start)
+    walk = FullWalk(family, start.to_float().toarray(), exact)
     while (step := walk.advance()) is not None:
         dimension, defect = step
         basis = walk.basis(dimension)

@@ -45,8 +45,14 @@ _TOLERANCE = 1e-9
 Weights = tuple[int, ...]
 
 
-def readable(basis: ExactMatrix) -> ExactMatrix:
+def readable(basis: ExactMatrix, sizes: Sequence[int] | None = None) -> ExactMatrix:
     """An integer basis of the row space of an echelon basis, its rows sorted by their first variables.
+
+    Parameters
+    ----------
+    basis : ExactMatrix
+    sizes : list of int, optional
+        How many variables each column stands for; default: one.
 
     Examples
     --------
@@ -56,7 +62,7 @@ def readable(basis: ExactMatrix) -> ExactMatrix:
     >>> [{c: int(v) for c, v in row.items()} for row in readable(echelon).rows()]
     [{0: 2, 1: 2, 3: 1}, {1: 2, 2: 2, 3: 1}]
     """
-    return ExactMatrix.from_integers(readable_rows(integer_rows(basis)), basis.width)
+    return ExactMatrix.from_integers(readable_rows(integer_rows(basis), sizes), basis.width)
 
 
 def integer_rows(basis: ExactMatrix) -> list[Row]:

@@ -27,7 +27,7 @@ from symlump.lumping.linear.linear_lumping import (
 )
 from symlump.lumping.linear.nearly import DENSE, LARGE, NEAR, SOME, everything, order_of_recurrence
 from symlump.lumping.linear.quotient import Section, linear_quotient
-from symlump.lumping.linear.readable import integer_rows, readable_rows
+from symlump.lumping.linear.readable import readable, readable_rows
 from symlump.lumping.linear.spaces.exact_matrix import ExactMatrix
 from symlump.lumping.linear.spaces.family import MatrixFamily
 from symlump.lumping.linear.spaces.invariant import InvariantSpace, identity, smallest_invariant
@@ -110,15 +110,6 @@ class Search:
         if least == len(self.sums) and self.start.shape[0] == 1:
             return everything(self._family, prime)
         return smallest_invariant(self._family, self.start, self.seed, self._also)
-
-    @cached_property
-    def whole(self) -> InvariantSpace:
-        """The same in the variables."""
-        found, sums = self.space, self.sums
-        if not sums.merged:
-            return found
-        pivots = sums.partition.representatives[found.pivots]
-        return InvariantSpace(sums.spread(found.basis), pivots, found.closure)
 
 
 def lump_constrained(search: Search, method: Constrained) -> LinearLumping:
@@ -252,8 +243,7 @@ def lumping_in_sums(
     """The same by an invariant row space in sums."""
     sizes = sums.partition.sizes
     if sizes[basis.columns].sum() <= _MOST_READ:
-        listed = sizes.tolist() if sums.merged else None
-        rows = ExactMatrix.from_integers(readable_rows(integer_rows(basis), listed), len(sums))
+        rows = readable(basis, sizes.tolist() if sums.merged else None)
     else:
         rows = _echelon(sums, basis)
     try:

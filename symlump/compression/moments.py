@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
-from scipy.linalg import lapack
+from scipy.fft import dct
 
 from symlump.compression.dependences.polynomials import (
     MOST_MONOMIALS,
@@ -32,6 +32,8 @@ SAMPLES = 4096
 _DRAWN = 1 << 16
 #: From so many inputs on, samples of single precision have orthogonal directions, as many as there are inputs.
 _DIRECTIONS = 64
+#: Of so many cosine transforms their rotation is made.
+_TRANSFORMS = 3
 #: So many numbers of single precision are added up in it.
 _ADDED = 64
 
@@ -231,25 +233,28 @@ def is_turned(count: int, inputs: int) -> bool:
 def _turned_normal(generator: np.random.Generator, count: int, inputs: int) -> FloatArray:
     """Standard normal samples: random rotations of the axes, each by its own length.
 
-    One random rotation is computed; after the axes were put in another order, with other signs, it turns the
-    samples before to the next.
+    Cosine transforms with random signs between them make sums of many independent terms of all numbers; after
+    one more, in another order, they turn the samples before to the next.
     """
-    square = _standard_normal(generator, inputs * inputs, np.dtype(np.float32))
-    square = square.reshape(inputs, inputs).T
-    factors, scales, *_ = lapack.sgeqrf(square, lwork=64 * inputs, overwrite_a=True)
-    rotation = lapack.sorgqr(factors, scales, lwork=64 * inputs, overwrite_a=True)[0].T
+    rotation = np.eye(inputs, dtype=np.float32)
+    for _ in range(_TRANSFORMS):
+        rotation = dct(rotation * _signs(generator, inputs), norm="ortho", overwrite_x=True)
     drawn: FloatArray = np.empty((count, inputs), np.float32)
-    directions = rotation
     for start in range(0, count, inputs):
         if start:
-            signs = 2 * generator.integers(0, 2, inputs).astype(np.float32) - 1
-            order = generator.permutation(inputs)
-            directions = (np.take(directions, order, axis=1) * signs) @ rotation
+            rotation = np.take(rotation, generator.permutation(inputs), axis=1)
+            rotation *= _signs(generator, inputs)
+            rotation = dct(rotation, norm="ortho", overwrite_x=True)
         some = drawn[start : start + inputs]
         lengths = np.sqrt(generator.chisquare(inputs, (len(some), 1)))
-        lengths *= 2 * generator.integers(0, 2, lengths.shape) - 1
-        np.multiply(directions[: len(some)], lengths.astype(np.float32), out=some)
+        lengths *= _signs(generator, len(some))[:, None]
+        np.multiply(rotation[: len(some)], lengths.astype(np.float32), out=some)
     return drawn
+
+
+def _signs(generator: np.random.Generator, count: int) -> FloatArray:
+    """So many random −1 and 1."""
+    return np.asarray(2 * generator.integers(0, 2, count).astype(np.float32) - 1)
 
 
 class Moments(Protocol):
@@ -323,9 +328,12 @@ class Sampled:
     ) -> tuple[FloatArray, FloatArray]:
         """Second moments of h, and of h with another value in its precision, from some samples at a time.
 
-        The other value is overwritten.
+        The other value is overwritten if its precision is double, and the second result has that precision.
         """
-        gram, cross = np.zeros((h.shape[1],) * 2), np.zeros((h.shape[1], other.shape[1]))
+        gram, cross = (
+            np.zeros((h.shape[1],) * 2),
+            np.zeros((h.shape[1], other.shape[1]), other.dtype),
+        )
         step = max(1024, h.shape[1] // 2)
         step = len(h) if len(h) <= 2 * step else step
         about: Any = (0.0, 0.0)
@@ -338,7 +346,7 @@ class Sampled:
             np.subtract(h[some], about[0], out=a)
             gram += a.T @ a
             if other.shape[1]:
-                if means is not None:
+                if means is not None and b.dtype == np.float64:
                     b -= about[1]
                 cross += a.astype(other.dtype, copy=False).T @ b
         gram /= len(h)

@@ -77,7 +77,7 @@ class KeptWeights(MergedWeights):
         self, gram: FloatArray, right: FloatArray, means: Means | None, sums: csr_array | FloatArray
     ) -> tuple[FloatArray, FloatArray] | None:
         moved = np.flatnonzero(right.any(axis=0))
-        found = _from_products(gram, np.take(right, moved, axis=1))
+        found = _from_products(gram, np.take(right, moved, axis=1).astype(np.float64, copy=False))
         if found is None:
             return None
         matrix = as_dense(sums)

@@ -81,7 +81,10 @@ def _layer_effects(
 
 
 def read_effects(
-    network: Network, samples: Sequence[FloatArray], known: Mapping[str, FloatArray] | None = None
+    network: Network,
+    samples: Sequence[FloatArray],
+    known: Mapping[str, FloatArray] | None = None,
+    together: dict[str, FloatArray] | None = None,
 ) -> dict[str, FloatArray]:
     """For each value that a layer reads, E[Σ_k (∂y_k/∂h_i)²] / Var(y) of its channels i, over samples.
 
@@ -96,6 +99,8 @@ def read_effects(
         Of each input. In a wide network only the first 256 are used: these are means, and need no more.
     known : mapping of str to ndarray, optional
         Values on these samples that are known, by name.
+    together : dict, optional
+        Gets the matrices E[Σ_k ∂y_k/∂h_i·∂y_k/∂h_j] / Var(y) of values without a grid, by their names.
 
     Returns
     -------
@@ -131,8 +136,13 @@ def read_effects(
         for name, part in read_gradients(network, values, signs, read).items():
             flat = columns(part)
             effects[name] += np.einsum("ij,ij->j", flat, flat)
+            if together is not None and len(flat) == len(signs):
+                together[name] = together.get(name, 0.0) + flat.T @ flat
     variance = spread_of(np.concatenate(outputs) if len(outputs) > 1 else outputs[0])
-    return {name: effect / (len(samples[0]) * variance) for name, effect in effects.items()}
+    for found in (effects, together or {}):
+        for name in found:
+            found[name] /= len(samples[0]) * variance
+    return effects
 
 
 def forward(

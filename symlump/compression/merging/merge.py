@@ -27,13 +27,14 @@ of convolutions); Shah, Olivier, Raj, arXiv:2005.14070.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from math import ceil, inf
+from math import ceil, inf, prod, sqrt
 
 import numpy as np
 
 from symlump.compression.merging.effect import read_effects
+from symlump.compression.merging.means import loss_with_means, mean_matrix
 from symlump.compression.merging.reference import Merged
 from symlump.compression.merging.refit import MergedWeights
 from symlump.compression.merging.unit_trees import unit_trees
@@ -49,7 +50,7 @@ from symlump.compression.merging.values import (
     to_single,
     values_to_fit,
 )
-from symlump.compression.merging.ward import cut_to
+from symlump.compression.merging.ward import Tree
 from symlump.errors import FailureError
 from symlump.lumping.tolerance.linkage import Linkage
 from symlump.network.network import Network
@@ -76,7 +77,7 @@ class Merging:
         Of these inputs.
     effects : ndarray, shape (units,)
         The weights w.
-    trees : tuple of ndarray
+    grown : tuple of Tree
         For each axis of ``ties`` the merges and their heights; see :mod:`symlump.compression.merging.ward`.
     floor : float
         The share of its units that an axis keeps at any tolerance, so that no layer collapses.
@@ -85,6 +86,9 @@ class Merging:
         while no more do.
     memory : Memory, optional
         What fits share from one tolerance to the next.
+    spreads : mapping
+        Of axes, by number, what is known of its units: their covariance, and the means of the products of what
+        the outputs move by with each, as shares of the outputs' variance.
 
     Examples
     --------
@@ -102,10 +106,11 @@ class Merging:
     values: Values
     samples: tuple[FloatArray, ...]
     effects: FloatArray
-    trees: tuple[FloatArray, ...]
+    grown: tuple[Tree, ...]
     floor: float = 0.0
     budget: int = 0
     memory: Memory | None = field(default=None, repr=False)
+    spreads: Mapping[int, tuple[FloatArray, FloatArray]] = field(default_factory=dict, repr=False)
     _found: dict[float, list[int]] = field(default_factory=dict, init=False, repr=False)
 
     @classmethod
@@ -128,7 +133,7 @@ class Merging:
         MethodError
             If units overflow under the stated inputs, as high powers can, or the inputs do not fit.
         """
-        ties = find_ties(network)
+        ties, together = find_ties(network), dict[str, FloatArray]()
         with np.errstate(over="ignore", invalid="ignore"):
             values, samples = analysed_values(network, inputs)
             if wide := is_wide(network):
@@ -141,11 +146,11 @@ class Merging:
                 for layer in network.layers:
                     walk.until(layer.inputs[0])
                 assert isinstance(values, SampledValues)
-                read = read_effects(seen, values.samples, memory.values)
+                read = read_effects(seen, values.samples, memory.values, together)
             else:
                 read = read_effects(network, samples)
             units = ["layer" if unit == "layer" else "output" for unit in relative_to]
-            effects, trees = unit_trees(
+            effects, trees, covariances = unit_trees(
                 network,
                 ties,
                 values,
@@ -157,14 +162,24 @@ class Merging:
             )
             if not wide:
                 values, memory = values_to_fit(network, ties, values, memory)
+        spreads = {
+            axis: (covariance, together[name])
+            for axis, (name, covariance) in covariances.items()
+            if name in together
+        }
         found = {
-            unit: cls(network, ties, values, samples, effects, own, memory=memory)
+            unit: cls(network, ties, values, samples, effects, own, memory=memory, spreads=spreads)
             for unit, own in trees.items()
         }
         return tuple(
             found[own].price() if unit == "parameters" else found[own]
             for unit, own in zip(relative_to, units, strict=True)
         )
+
+    @property
+    def trees(self) -> tuple[FloatArray, ...]:
+        """All merges of each axis, as :func:`symlump.compression.merging.ward.merge_tree` gives them."""
+        return tuple(tree.whole for tree in self.grown)
 
     def groups(self, eps: float) -> IntArray:
         """The group of each unit, at a tolerance."""
@@ -182,7 +197,7 @@ class Merging:
         """The group of each unit, where each axis has so many."""
         return regroup(
             self.ties,
-            {i: cut_to(self.trees[i], count) for i, count in enumerate(self._level(left))},
+            {i: self.grown[i].cut(count) for i, count in enumerate(self._level(left))},
         )
 
     def _level(self, left: list[int]) -> list[int]:
@@ -194,13 +209,7 @@ class Merging:
 
     def _within(self, eps: float) -> list[int]:
         """How many groups of each axis a tolerance leaves; no fewer than the floor."""
-        return [
-            max(
-                len(tree) + 1 - int(np.searchsorted(tree[:, 2], eps, side="right")),
-                ceil(self.floor * (len(tree) + 1)),
-            )
-            for tree in self.trees
-        ]
+        return [max(tree.left(eps), ceil(self.floor * tree.leaves)) for tree in self.grown]
 
     def _left(self, eps: float) -> list[int]:
         """How many groups of each axis are left where the dearest merges are left out while the budget allows.
@@ -216,11 +225,9 @@ class Merging:
         left = self._within(eps)
         if not self.budget or self._size(left) > self.budget:
             return left
-        trees = dict(enumerate(self.trees))
+        trees = dict(enumerate(self.grown))
         while trees:
-            last = {
-                i: tree[len(tree) - left[i], 2] for i, tree in trees.items() if left[i] <= len(tree)
-            }
+            last = {i: tree.last(left[i]) for i, tree in trees.items() if left[i] < tree.leaves}
             axis = max(last, key=lambda i: last[i], default=-1)
             if axis < 0 or last[axis] == 0:  # what is left are equal units
                 break
@@ -263,12 +270,9 @@ class Merging:
         >>> round(float(priced.trees[0][0, 2] / merging.trees[0][0, 2]) ** 2, 9)
         2.0
         """
-        trees = []
-        for tree, share in zip(self.trees, self.ties.shares(self.network), strict=True):
-            priced = tree.copy()
-            priced[:, 2] /= np.sqrt(share)
-            trees.append(priced)
-        return replace(self, trees=tuple(trees))
+        shares = self.ties.shares(self.network)
+        grown = zip(self.grown, shares, strict=True)
+        return replace(self, grown=tuple(tree.divided(sqrt(share)) for tree, share in grown))
 
     def parameters(self, eps: float) -> int:
         """Number of weights and biases at a tolerance."""
@@ -288,13 +292,16 @@ class Merging:
         FailureError
             If even one unit per layer has more.
         """
-        heights = np.unique(np.concatenate([[0.0], *(tree[:, 2] for tree in self.trees)]))
-        low, high = 0, heights.size - 1
-        if (least := self.parameters(float(heights[high]))) > target:
+        if (least := self.parameters(inf)) > target:
             raise FailureError(
                 f"the smallest reachable size is {min(least, also)} parameters, more than the requested "
                 f"{target}; ask for a larger share, or another method"
             )
+        most = self._further(0.0)
+        while most < inf and self.parameters(most) > target:
+            most = self._further(most)
+        heights = np.unique(np.concatenate([[0.0], *(tree.heights(most) for tree in self.grown)]))
+        low, high = 0, heights.size - 1
         while low < high:
             middle = (low + high) // 2
             if self.parameters(float(heights[middle])) <= target:
@@ -302,6 +309,32 @@ class Merging:
             else:
                 low = middle + 1
         return float(heights[high])
+
+    @property
+    def is_foreseen(self) -> bool:
+        """Whether the error of a tolerance is told well enough without the network, see :meth:`foreseen`.
+
+        Of few outputs it is not: what units of a layer lose adds up or cancels there.
+        """
+        widest = max(layer.units for layer in self.network.layers)
+        outputs = sum(prod(self.network.shapes[name]) for name in self.network.outputs)
+        return len(self.spreads) == len(self.grown) and 2 * outputs >= widest
+
+    def foreseen(self, eps: float) -> float:
+        """The share of the outputs' variance that a tolerance is expected to lose.
+
+        Of a layer that is what the outputs move by where its units become the linear functions of the means of
+        their groups that are nearest; of what one layer leaves, the next loses its share.
+        """
+        left = 1.0
+        for axis, count in enumerate(self.counts(eps)):
+            (covariance, moved), weights = self.spreads[axis], self.effects[self.ties.axes[axis]]
+            mean = mean_matrix(self.grown[axis].cut(count), weights, count)
+            left *= max(0.0, 1.0 - loss_with_means(covariance, mean, moved))
+        return 1.0 - left
+
+    def _further(self, than: float) -> float:
+        return min((tree.further(than) for tree in self.grown), default=inf)
 
     def merge(self, groups: IntArray, refit: bool) -> Merged:
         """The network whose units are the given groups."""

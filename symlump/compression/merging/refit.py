@@ -8,11 +8,12 @@ from functools import partial
 from typing import Any, TypeAlias
 
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve, lapack
+from scipy.linalg import blas, cho_factor, cho_solve, lapack
 from scipy.sparse import csr_array
 
 from symlump.compression.merging.effect import flat_outputs
 from symlump.compression.merging.known_units import KnownUnits, SeenGroups
+from symlump.compression.merging.means import RIDGE, mean_matrix
 from symlump.compression.merging.values import (
     Memory,
     Values,
@@ -29,8 +30,6 @@ from symlump.network.nodes import Affine, Apply, Node
 from symlump.network.ties import Ties
 from symlump.ode.exact import FloatArray, IntArray
 
-#: Ridge of the refit, relative to the mean square of the merged units' outputs.
-_RIDGE = 1e-6
 #: From one tolerance to the next, units are remembered after so many fits.
 _FEW_FITS = 2
 #: From so many rows on, and for as many columns, a matrix is inverted: products take less than solving does.
@@ -120,7 +119,7 @@ class MergedWeights:
 
     def _standing_for(self, blocks: IntArray, units: IntArray) -> csr_array:
         """What stands for each block, as a matrix: the mean of its units."""
-        return _mean_matrix(blocks, self._effects[units], int(blocks.max()) + 1)
+        return mean_matrix(blocks, self._effects[units], int(blocks.max()) + 1)
 
     def _spread(self, unit: IntArray, units: IntArray) -> csr_array:
         """What each unit is taken for before a fit: its block."""
@@ -291,8 +290,9 @@ class MergedWeights:
                     found = self._fit(h, wanted, sums, with_constant)
                 else:  # units that are alone are as they were
                     moved = np.flatnonzero(np.bincount(unit)[unit] > 1)
-                    matrix, shift = self._fit(h, wanted[:, moved], sums[moved], with_constant)
-                    found = sums.toarray(), np.zeros(units)
+                    wanted = np.take(wanted, moved, axis=1)
+                    matrix, shift = self._fit(h, wanted, sums[moved], with_constant)
+                    found = as_dense(sums).astype(matrix.dtype), np.zeros(units)
                     found[0][moved], found[1][moved] = matrix, shift
             fit, constant = found
             if read is not None:
@@ -306,7 +306,7 @@ class MergedWeights:
         offsets = weight.shape[2] * inside
         if offsets == 1:
             if in_single(self._network):  # in which weights are kept
-                spread = as_dense(spread).astype(np.float32)
+                spread = as_dense(spread).astype(np.float32, copy=False)
                 result = (weight[:, :, 0].astype(np.float32) @ spread)[:, :, None]
                 result = result.astype(np.float64)
             else:
@@ -390,12 +390,20 @@ def solve_members(
 ) -> tuple[FloatArray, FloatArray]:
     """The fit from second moments of h, those with what sums leave of what is wanted, and means of both.
 
-    Overwrites the moments.
+    Overwrites the moments. What remains of single precision is solved for in it.
     """
-    gram[np.diag_indices_from(gram)] += _RIDGE * (float(np.trace(gram)) / len(gram) or 1.0)
+    gram[np.diag_indices_from(gram)] += RIDGE * (float(np.trace(gram)) / len(gram) or 1.0)
+    factor = cho_factor(gram.T, overwrite_a=True)  # symmetric, and in the order that is not copied
+    if right.dtype == np.float32:
+        lower = np.asfortranarray(factor[0], np.float32)
+        matrix = right.T
+        for transposed in (factor[1], not factor[1]):
+            matrix = blas.strsm(
+                1.0, lower, matrix, side=1, lower=factor[1], trans_a=transposed, overwrite_b=True
+            )
+        return _with_sums(matrix, means, sums)
     left = np.flatnonzero(right.any(axis=0))  # nothing of units that are as they were
     matrix = np.zeros((right.shape[1], len(gram)))
-    factor = cho_factor(gram.T, overwrite_a=True)  # symmetric, and in the order that is not copied
     if _INVERTED <= len(gram) <= left.size:
         inverse, _ = lapack.dpotri(factor[0], lower=factor[1], overwrite_c=True)
         inverse = np.tril(inverse) if factor[1] else np.triu(inverse).T
@@ -405,6 +413,13 @@ def solve_members(
     for some in np.split(left, range(_TOGETHER, left.size, _TOGETHER)):
         columns = np.asfortranarray(right[:, some])
         matrix[some] = cho_solve(factor, columns, overwrite_b=True, check_finite=False).T
+    return _with_sums(matrix, means, sums)
+
+
+def _with_sums(
+    matrix: FloatArray, means: Means | None, sums: csr_array | FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """The fit from what it adds to sums, which is overwritten."""
     if isinstance(sums, np.ndarray):
         matrix += sums
     else:
@@ -436,16 +451,6 @@ def _by_position(
 def as_dense(matrix: Any) -> FloatArray:
     """A matrix that may be sparse, with all its zeros."""
     return matrix.toarray() if hasattr(matrix, "toarray") else np.asarray(matrix)
-
-
-def _mean_matrix(group: IntArray, weight: FloatArray, count: int) -> csr_array:
-    """The weighted means of groups as a matrix; a group without weight gets its plain mean."""
-    total = np.bincount(group, weights=weight, minlength=count)
-    share = np.where(total[group] > 0, weight, 1.0)
-    mean = share / np.bincount(group, weights=share)[group]
-    order = np.argsort(group, kind="stable")
-    ends = np.cumsum(np.bincount(group, minlength=count))
-    return csr_array((mean[order], order, np.append(0, ends)), shape=(count, group.size))
 
 
 def _members(group: IntArray) -> csr_array:

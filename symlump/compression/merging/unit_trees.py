@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from symlump.compression.merging.values import Memory, SampledValues, Values, ValueWalk, features
-from symlump.compression.merging.ward import merge_tree, merge_trees, squares_from, trees_from
+from symlump.compression.merging.ward import Tree, merge_tree, merge_trees, squares_from, trees_from
 from symlump.compression.moments import SAMPLES, Moments
 from symlump.errors import MethodError
 from symlump.lumping.tolerance.linkage import Linkage
@@ -30,8 +30,12 @@ def unit_trees(
     relative_to: Sequence[str],
     inputs: str,
     memory: Memory | None,
-) -> tuple[FloatArray, dict[str, tuple[FloatArray, ...]]]:
-    """The weights of all units, and in each unit of distances the tree of each axis."""
+) -> tuple[FloatArray, dict[str, tuple[Tree, ...]], dict[int, tuple[str, FloatArray]]]:
+    """The weights of all units, in each unit of distances the tree of each axis, and covariances.
+
+    The last are known of axes whose units are read in one place, as one value of many numbers: its name, and
+    their covariance.
+    """
     places = {  # for each axis where its units are read: the channels of each unit
         name: [(a, at) for a in range(len(ties.axes)) if (at := ties.table(name, a)).size]
         for name in read
@@ -41,7 +45,8 @@ def unit_trees(
     ]
     effects = np.zeros(ties.count)
     parts: list[list[tuple[FloatArray, FloatArray]]] = [[] for _ in ties.axes]
-    trees = [[np.empty((0, 4))] * len(relative_to)] * len(ties.axes)
+    trees = [[Tree(np.empty((0, 4)))] * len(relative_to)] * len(ties.axes)
+    covariances: dict[int, tuple[str, FloatArray]] = {}
     if isinstance(values, SampledValues) and len(values.samples[0]) > SAMPLES:
         values, memory = SampledValues(tuple(x[:SAMPLES] for x in values.samples)), None
     walk = ValueWalk(network, values, memory)  # distances need fewer samples than fits
@@ -60,7 +65,8 @@ def unit_trees(
             effects[ties.axes[axis]] += weights
             flat = isinstance(values, SampledValues) and at.shape[1] == 1
             if flat and wanted[axis] == 1 and columns.size >= _MANY and len(h) == len(columns):
-                squares, size = _squares(values.moments, columns, memory, node.name)
+                squares, size, covariance = _squares(values.moments, columns, memory, node.name)
+                covariances[axis] = node.name, covariance
                 counting = {"output": weights, "layer": np.full(weights.size, 1 / size)}
                 trees[axis] = trees_from(squares, [counting[u] for u in relative_to], linkage)
                 continue
@@ -69,22 +75,21 @@ def unit_trees(
             parts[axis].append((root, weights))
             del root
             if len(parts[axis]) == wanted[axis]:
-                trees[axis] = _trees_of(parts[axis], linkage, relative_to)
+                trees[axis] = [Tree(t) for t in _trees_of(parts[axis], linkage, relative_to)]
                 parts[axis] = []
     for axis, count in enumerate(wanted):
         if not count:  # nothing reads these units, so they are one
             units = ties.axes[axis].size
             alike = [np.zeros(units)] * len(relative_to)
-            trees[axis] = merge_trees(np.zeros((units, 1)), alike, linkage)
-    return effects, {
-        unit: tuple(axis[number] for axis in trees) for number, unit in enumerate(relative_to)
-    }
+            trees[axis] = [Tree(tree) for tree in merge_trees(np.zeros((units, 1)), alike, linkage)]
+    found = {unit: tuple(axis[number] for axis in trees) for number, unit in enumerate(relative_to)}
+    return effects, found, covariances
 
 
 def _squares(
     moments: Moments, h: FloatArray, memory: Memory | None, name: str
-) -> tuple[FloatArray, float]:
-    """All mean squares of differences of units, and that of a unit, from one matrix of second moments."""
+) -> tuple[FloatArray, float, FloatArray]:
+    """All mean squares of differences of units, that of a unit, and the covariance, from which they are."""
     means = moments.mean(h)
     if h.dtype == np.float32:
         gap = h - means.astype(np.float32)
@@ -95,7 +100,7 @@ def _squares(
             memory.covariances[name] = covariance  # which fits ask for, too
     near = _NEAR_SINGLE if h.dtype == np.float32 else _NEAR
     squares = squares_from(covariance, means, lambda i, j: (h[:, i] - h[:, j]).T, len(h), near)
-    return squares, float(np.mean(np.diag(covariance) + means**2)) or 1.0
+    return squares, float(np.mean(np.diag(covariance) + means**2)) or 1.0, covariance
 
 
 def _trees_of(

@@ -16,6 +16,7 @@ from symlump.compression.images import Images
 from symlump.compression.inputs import advice, assume_inputs, samples_of
 from symlump.compression.merging.coefficients import CoefficientMerging, layer_units
 from symlump.compression.merging.effect import outputs_on
+from symlump.compression.merging.foreseen import best_foreseen
 from symlump.compression.merging.lively import merge_lively
 from symlump.compression.merging.merge import Merging, has_equal_units, merge_units
 from symlump.compression.merging.reference import Merged, Part
@@ -76,6 +77,7 @@ class UnitPlan(NetworkPlan):
         self._inputs = assume_inputs(network) if method.inputs is None else method.inputs
         self._latest: dict[tuple[object, ...], Merged] = {}  # one, and the same for plans like this
         self._states = StateMerging(method)
+        self._sizes: dict[int, tuple[UnitPlan, str]] = {}
 
     @cached_property
     def ode(self) -> NetworkODE:
@@ -176,7 +178,7 @@ class UnitPlan(NetworkPlan):
         """What has at most a target's size.
 
         Where the method names no unit of distances, all are tried; what gives the outputs best under the
-        stated inputs is returned.
+        stated inputs is returned, or is expected to where that is told well enough.
 
         Raises
         ------
@@ -185,12 +187,15 @@ class UnitPlan(NetworkPlan):
         """
         if not self._undecided or self._exact_size <= target:
             return self._nearest(target)
-        found = try_each(self._in_all_units(), lambda plan: plan.reach(target))
+        plans = self._in_all_units()
+        if not self.method.steps and (best := best_foreseen(plans, target)) is not None:
+            return best.reach(target)
+        found = try_each(plans, lambda plan: plan.reach(target))
         networks = {id(result.network): result.network for _, result in found}
         errors = {key: self._error(network) for key, network in networks.items()}  # of each once
-        plan, best = min(found, key=lambda pair: errors[id(pair[1].network)])
+        plan, chosen = min(found, key=lambda pair: errors[id(pair[1].network)])
         if not self.method.steps:
-            return best
+            return chosen
         return plan._like(plan.method.with_options(steps=self.method.steps)).reach(target)
 
     def _nearest(self, target: int) -> Reduction:
@@ -200,6 +205,19 @@ class UnitPlan(NetworkPlan):
         if not functions or self._exact_size <= target:
             return super().nearest(target)
         _ = self.watch  # shared by the plan of what is found
+        plan, note = self.settled(target)
+        assert plan.method.eps is not None
+        reduction = plan.at(plan.method.eps)
+        return replace(reduction, note="; ".join(filter(None, (note, reduction.note))))
+
+    def settled(self, target: int) -> tuple[UnitPlan, str]:
+        """The plan with all that is decided for a size, its tolerance too, and what is to be said of it."""
+        if target not in self._sizes:
+            self._sizes[target] = self._decided(target)
+        return self._sizes[target]
+
+    def _decided(self, target: int) -> tuple[UnitPlan, str]:
+        method = self.method
         merging, floor, note = self.merging.with_budget(0), method.floor, ""
         careful = merging.with_floor()
         if method.floor is None and careful.parameters(inf) <= target:
@@ -214,8 +232,7 @@ class UnitPlan(NetworkPlan):
         if share is None and found.undone(eps):
             share = method.retain or target / self.whole
         named = replace(method, eps=eps, retain=None, floor=floor, up_to=share)
-        reduction = self._like(named, merging=found).at(eps)
-        return replace(reduction, note="; ".join(filter(None, (note, reduction.note))))
+        return self._like(named, merging=found), note
 
     def _in_all_units(self) -> list[UnitPlan]:
         """The plans in which distances are relative to one thing each, before any steps."""
@@ -231,7 +248,7 @@ class UnitPlan(NetworkPlan):
         elif method.on != "state":
             by_layer = replace(self.coefficients, units=layer_units(self.network, True, "layer"))
             found = [{"coefficients": self.coefficients}, {"coefficients": by_layer}]
-        _ = self._memory, self._ties, self.watch, self._outputs  # shared by all
+        _ = self._memory, self._ties, self.watch  # shared by all
         decided: dict[str, Any] = (
             {} if method.on == "state" else {"distance": compared, "refit": refit}
         )
@@ -243,7 +260,7 @@ class UnitPlan(NetworkPlan):
     def _like(self, method: AFDE, **found: object) -> UnitPlan:
         """A plan of the same network that shares what was found out, except for what is given."""
         plan = copy(self)
-        plan.method, plan._states = method, StateMerging(method)
+        plan.method, plan._states, plan._sizes = method, StateMerging(method), {}
         vars(plan).update(found)
         return plan
 

@@ -40,7 +40,7 @@ _FITTED = 1 << 19
 _ROWS_PER_UNIT = 4
 #: Of samples with orthogonal directions, of at least half as many inputs as the widest layer has units, fewer
 #: do: so many, and at least so many for each unit.
-_TURNED, _TURNED_PER_UNIT = 1280, 3
+_TURNED, _TURNED_PER_UNIT = 1024, 3
 #: Networks of dense layers whose widest has so many units are analysed in their own precision.
 _WIDE = 256
 #: Where values are on grids, with so many numbers in the largest value, at least so many, and so many rows.
@@ -346,6 +346,9 @@ def in_single(network: Network) -> bool:
 
 def to_single(network: Network) -> Network:
     """The network with all weights in single precision, in which it gives values if its inputs are."""
+    held = [a for node in network.layers for a in (node.weight, node.bias) if a is not None]
+    if all(array.dtype == np.float32 for array in held):
+        return network
     return network.with_layers(single_layer(node) for node in network.layers)
 
 

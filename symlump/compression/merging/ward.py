@@ -15,7 +15,7 @@ Ward, doi:10.1080/01621459.1963.10500845; Müllner, arXiv:1109.2378 (nearest-nei
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from math import sqrt
+from math import inf, sqrt
 
 import numpy as np
 from scipy.cluster import hierarchy
@@ -27,6 +27,12 @@ from symlump.ode.exact import FloatArray, IntArray
 
 #: What has gone of so many rows, or more, is let go as soon as it is half of them.
 _LARGE = 128
+#: And by this share further, so that rounding leaves out none.
+_ROUNDING = 1e-9
+#: The merges of fewer rows are found at once.
+_PARTLY = 128
+#: Merges are found up to so many times the height at which half of the groups have a neighbour.
+_AHEAD = 1.2
 
 
 def merge_tree(rows: FloatArray, weights: FloatArray, linkage: Linkage) -> FloatArray:
@@ -68,15 +74,95 @@ def merge_trees(
     >>> [tree[0, 2].tolist() for tree in trees]
     [1.0, 2.0]
     """
-    return trees_from(_square_distances(rows), weightings, linkage)
+    return [tree.whole for tree in trees_from(_square_distances(rows), weightings, linkage)]
+
+
+class Tree:
+    """The merges of rows in the order of their heights, found as far as they are asked for.
+
+    Parameters
+    ----------
+    merges : ndarray, or Chains
+        All merges, or what finds them.
+    unit : float
+        What their heights are divided by.
+
+    Examples
+    --------
+    >>> tree = Tree(merge_tree(np.array([[5.0], [0.0], [1.0]]), np.ones(3), Linkage.VARIANCE))
+    >>> [tree.left(eps) for eps in (0.0, 1.0, np.inf)], tree.cut(2).tolist(), tree.last(2)
+    ([3, 2, 1], [0, 1, 1], 1.0)
+    """
+
+    def __init__(self, merges: FloatArray | Chains, unit: float = 1.0) -> None:
+        self._merges, self._unit = merges, unit
+        self.leaves = merges.leaves if isinstance(merges, Chains) else len(merges) + 1
+        self._known, self._count = np.empty((0, 4)), -1
+
+    def divided(self, unit: float) -> Tree:
+        """The same merges with heights in another unit."""
+        return Tree(self._merges, self._unit * unit)
+
+    @property
+    def whole(self) -> FloatArray:
+        """All merges, as ``scipy.cluster.hierarchy`` writes them."""
+        return self._until(inf)
+
+    def heights(self, most: float) -> FloatArray:
+        """Those of at most so much."""
+        heights = self._until(most)[:, 2]
+        return heights[: int(np.searchsorted(heights, most, side="right"))]
+
+    def left(self, eps: float) -> int:
+        """How many groups are left after all merges of at most such a height."""
+        return 1 if eps == inf else self.leaves - self.heights(eps).size
+
+    def last(self, left: int) -> float:
+        """The height of the merge that leaves so many groups."""
+        return float(self._to(left)[self.leaves - left - 1, 2])
+
+    def cut(self, left: int) -> IntArray:
+        """Group numbers, by first appearance, where so many groups are left."""
+        return _after(self._to(left), self.leaves, self.leaves - left)
+
+    def further(self, than: float) -> float:
+        """A height above another up to which little is left to be found."""
+        if not isinstance(self._merges, Chains):
+            return inf
+        known = self._merges.known / self._unit
+        return known if known > than * (1 + 2 * _ROUNDING) else self._merges.ahead() / self._unit
+
+    def _to(self, left: int) -> FloatArray:
+        known = self._until(0.0)
+        return known if len(known) >= self.leaves - left else self.whole
+
+    def _until(self, height: float) -> FloatArray:
+        """All merges of at most a height, or more."""
+        chains = self._merges
+        if not isinstance(chains, Chains):
+            if self._count < 0:
+                self._known, self._count = self._divided(chains), len(chains)
+            return self._known
+        if height * self._unit > chains.known:
+            chains.find(height * self._unit * (1 + _ROUNDING))
+        if self._count != chains.count:
+            self._known, self._count = self._divided(chains.tree()), chains.count
+        return self._known
+
+    def _divided(self, merges: FloatArray) -> FloatArray:
+        if self._unit == 1.0:
+            return merges
+        merges = merges.copy()
+        merges[:, 2] /= self._unit
+        return merges
 
 
 def trees_from(
     squares: FloatArray, weightings: Sequence[FloatArray], linkage: Linkage
-) -> list[FloatArray]:
+) -> list[Tree]:
     """The trees with several weights from all ‖x_i − x_j‖², which are overwritten."""
     if len(squares) < 2:
-        return [np.empty((0, 4))] * len(weightings)
+        return [Tree(np.empty((0, 4)))] * len(weightings)
     last = len(weightings) - 1
     return [
         _tree(squares if number == last else squares.copy(), weights, linkage)
@@ -84,7 +170,7 @@ def trees_from(
     ]
 
 
-def _tree(squares: FloatArray, weights: FloatArray, linkage: Linkage) -> FloatArray:
+def _tree(squares: FloatArray, weights: FloatArray, linkage: Linkage) -> Tree:
     """The tree of rows from their distances, which are overwritten."""
     pairs = 2 * weights[:, None] * weights
     squares *= pairs
@@ -93,8 +179,8 @@ def _tree(squares: FloatArray, weights: FloatArray, linkage: Linkage) -> FloatAr
     del pairs
     name = {Linkage.CLOSURE: "single", Linkage.DIAMETER: "complete"}.get(linkage, "ward")
     if name == "ward" and (weights != weights[0]).any():
-        return _ward(squares, weights.astype(np.float64))
-    return np.asarray(hierarchy.linkage(squareform(np.sqrt(squares), checks=False), name))
+        return Tree(Chains(squares, weights.astype(np.float64)))
+    return Tree(np.asarray(hierarchy.linkage(squareform(np.sqrt(squares), checks=False), name)))
 
 
 def cut(tree: FloatArray, eps: float) -> IntArray:
@@ -105,7 +191,8 @@ def cut(tree: FloatArray, eps: float) -> IntArray:
     >>> cut(merge_tree(np.array([[5.0], [0.0], [1.0]]), np.ones(3), Linkage.VARIANCE), 2.0).tolist()
     [0, 1, 1]
     """
-    return _after(tree, int(np.searchsorted(tree[:, 2], eps, side="right")))
+    merges = int(np.searchsorted(tree[:, 2], eps, side="right"))
+    return _after(tree, len(tree) + 1, merges)
 
 
 def cut_to(tree: FloatArray, count: int) -> IntArray:
@@ -116,12 +203,11 @@ def cut_to(tree: FloatArray, count: int) -> IntArray:
     >>> int(cut_to(merge_tree(np.zeros((3, 1)), np.ones(3), Linkage.VARIANCE), 2).max())
     1
     """
-    return _after(tree, len(tree) + 1 - count)
+    return Tree(tree).cut(count)
 
 
-def _after(tree: FloatArray, merges: int) -> IntArray:
+def _after(tree: FloatArray, leaves: int, merges: int) -> IntArray:
     """Group numbers, by first appearance, after so many merges."""
-    leaves = len(tree) + 1
     top = np.arange(leaves + merges)
     top[tree[:merges, :2].astype(np.int64)] = np.arange(leaves, top.size)[:, None]
     while not np.array_equal(higher := top[top], top):  # doubles the steps up to the root
@@ -179,55 +265,95 @@ def squares_from(
     return np.asarray(squares)
 
 
-def _ward(squares: FloatArray, weights: FloatArray) -> FloatArray:
+class Chains:
     """Chains of nearest neighbours, each merge updated by the formula of Lance and Williams.
 
-    ``squares`` holds squared heights and is overwritten. The linkage is reducible, so merging any two mutual
-    nearest neighbours gives the tree that merging the nearest pair first would give.
+    The linkage is reducible: merging any two mutual nearest neighbours gives the tree that merging the nearest
+    pair first would give, and a group without a neighbour within some height never gets one.
+
+    Parameters
+    ----------
+    squares : ndarray, shape (leaves, leaves)
+        Squared heights; overwritten.
+    weights : ndarray, shape (leaves,)
     """
-    count = len(weights)
-    np.fill_diagonal(squares, np.inf)  # what has gone, and a row itself, stays infinitely far
-    weights = np.maximum(weights, np.finfo(np.float64).tiny)  # 0 over 0 is 0
-    merges = np.empty((count - 1, 3))
-    alive = np.ones(count, dtype=bool)
-    place = np.arange(count)
-    chain: list[int] = []
-    merged, part = np.empty((2, count))
-    for step in range(count - 1):
-        if _LARGE < len(alive) > 2 * (count - step):  # most have gone
-            kept = np.flatnonzero(alive)
-            chain = np.searchsorted(kept, chain).tolist()
-            squares, weights, place = squares[np.ix_(kept, kept)], weights[kept], place[kept]
-            alive, (merged, part) = alive[kept], np.empty((2, kept.size))
-        if not chain:
-            chain.append(int(alive.argmax()))
-        while True:
-            row = squares[chain[-1]]
-            near = int(row.argmin())
-            if len(chain) > 1 and row[chain[-2]] <= row[near]:
-                break  # a tie goes back, else the chain would not end
-            chain.append(near)
-        b, a = chain.pop(), chain.pop()
-        height, total = squares[a, b], weights[a] + weights[b]
-        merges[step] = place[a], place[b], sqrt(height)
-        np.multiply(np.add(weights, weights[a], out=merged), squares[a], out=merged)
-        np.multiply(np.add(weights, weights[b], out=part), squares[b], out=part)
-        merged += part
-        merged -= np.multiply(weights, height, out=part)
-        merged /= np.add(weights, total, out=part)
-        alive[a] = False
-        squares[b] = squares[:, b] = np.maximum(merged, height, out=merged)
-        squares[:, a] = np.inf
-        weights[b] = total
-    return _as_tree(merges[np.argsort(merges[:, 2], kind="stable")])
+
+    def __init__(self, squares: FloatArray, weights: FloatArray) -> None:
+        self.leaves, self.count = len(weights), 0
+        #: Up to which height all merges are found.
+        self.known = -1.0
+        np.fill_diagonal(squares, np.inf)  # what has gone, and a row itself, stays infinitely far
+        self._squares = squares
+        self._weights = np.maximum(weights, np.finfo(np.float64).tiny)  # 0 over 0 is 0
+        self._place = np.arange(self.leaves)
+        self._merges = np.empty((self.leaves - 1, 3))
+
+    def ahead(self) -> float:
+        """A height within which at least half of the groups have a neighbour."""
+        if self.count == self.leaves - 1:
+            return inf
+        near = self._squares.min(axis=1)
+        return _AHEAD * sqrt(float(np.partition(near, near.size // 2)[near.size // 2]))
+
+    def tree(self) -> FloatArray:
+        """The merges so far, in the order of their heights; those that are found later are higher."""
+        merges = self._merges[: self.count]
+        return _as_tree(merges[np.argsort(merges[:, 2], kind="stable")], self.leaves)
+
+    def find(self, height: float) -> None:
+        """Find all merges of at most a height."""
+        most = height * height if self.leaves >= _PARTLY else inf
+        squares, weights, place = self._squares, self._weights, self._place
+        alive = np.ones(len(weights), dtype=bool)
+        waits = alive.copy()  # may merge
+        chain: list[int] = []
+        merged, part = np.empty((2, len(weights)))
+        while self.count < self.leaves - 1:
+            if _LARGE < len(alive) > 2 * (self.leaves - self.count):  # most have gone
+                kept = np.flatnonzero(alive)
+                chain = np.searchsorted(kept, chain).tolist()
+                squares, weights, place = squares[np.ix_(kept, kept)], weights[kept], place[kept]
+                alive, waits, (merged, part) = alive[kept], waits[kept], np.empty((2, kept.size))
+            if not chain:
+                first = int(waits.argmax())
+                if not waits[first]:
+                    break
+                chain.append(first)
+            while True:
+                row = squares[chain[-1]]
+                near = int(row.argmin())
+                nearest = row[near]
+                if nearest > most or (len(chain) > 1 and row[chain[-2]] <= nearest):
+                    break  # a tie goes back, else the chain would not end
+                chain.append(near)
+            if nearest > most:  # and so are those of all before
+                waits[chain] = False
+                chain.clear()
+                continue
+            b, a = chain.pop(), chain.pop()
+            height, total = squares[a, b], weights[a] + weights[b]
+            self._merges[self.count] = place[a], place[b], sqrt(height)
+            self.count += 1
+            np.multiply(np.add(weights, weights[a], out=merged), squares[a], out=merged)
+            np.multiply(np.add(weights, weights[b], out=part), squares[b], out=part)
+            merged += part
+            merged -= np.multiply(weights, height, out=part)
+            merged /= np.add(weights, total, out=part)
+            alive[a] = waits[a] = False
+            waits[b] = True
+            squares[b] = squares[:, b] = np.maximum(merged, height, out=merged)
+            squares[:, a] = np.inf
+            weights[b] = total
+        kept = np.flatnonzero(alive)
+        self._squares, self._weights = squares[np.ix_(kept, kept)], weights[kept]
+        self._place, self.known = place[kept], sqrt(most)
 
 
-def _as_tree(merges: FloatArray) -> FloatArray:
-    """Number the groups as scipy does: the k-th merge makes group n + k.
+def _as_tree(merges: FloatArray, count: int) -> FloatArray:
+    """Number the groups as scipy does: of n rows the k-th merge makes group n + k.
 
     Of each merge the group of the first place goes to the second, where the merged group stays.
     """
-    count = len(merges) + 1
     group, size = list(range(count)), [1] * (2 * count - 1)
     tree: list[tuple[int, int, int]] = []
     places = merges[:, :2].astype(np.int64).tolist()

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 
 _QUIET: ContextVar[bool] = ContextVar("quiet", default=False)
+_SAID: ContextVar[Callable[[str], None] | None] = ContextVar("said", default=None)
 
 
 @contextmanager
@@ -32,8 +33,24 @@ def working(what: str) -> Iterator[None]:
         return
     from rich.console import Console
 
-    with Console(stderr=True).status(what):
-        yield
+    with Console(stderr=True).status(what) as status:
+        before = _SAID.set(lambda remark: status.update(f"{what}: {remark}"))
+        try:
+            yield
+        finally:
+            _SAID.reset(before)
+
+
+def say(remark: str) -> None:
+    """Add to a spinner that turns what is being done; nothing where none does.
+
+    Examples
+    --------
+    >>> say("the second of three")
+    """
+    update = _SAID.get()
+    if update is not None:
+        update(remark)
 
 
 @contextmanager

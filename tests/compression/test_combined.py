@@ -10,8 +10,10 @@ from torch import nn
 
 import symlump as sl
 from symlump.compression.baselines.quantize import stored_numbers
-from symlump.compression.combined import Recipe, _room
+from symlump.compression.combined import Recipe, _nearest, _room
 from symlump.errors import FailureError, MethodError
+from symlump.plan import share_of
+from symlump.progress import _SAID
 
 
 def trained_like(seed, sizes=(4, 16, 12, 3)):
@@ -210,6 +212,56 @@ def test_no_change_that_was_seen_is_no_defect_of_zero():
     result = sl.compress(net, sl.Combined(retain=0.5))
     assert result.eps == 0 and not result.exact and result.defect > 0
     assert f"defect δ = {result.defect:.4g}" in str(result) and "defect 0" not in str(result)
+
+
+def test_one_sample_counts_as_off_by_the_spread_at_most():
+    line = sl.Network.dense([[[1.0], [-1.0]], [[1.0, -1.0]]], activation="relu")
+    less = sl.Network.dense([[[1.0], [-1.0]], [[0.6, -0.6]]], activation="relu")
+    bent = sl.Network.dense(
+        [[[1.0], [-1.0], [1.0]], [[1.0, -1.0, 1000.0]]],
+        [[0.0, 0.0, -2.8], None],
+        activation="relu",
+    )
+    x = np.random.default_rng(0).standard_normal((4000, 1))
+    plan = sl.Combined(retain=0.5, inputs=x).plan(line)
+    (seen,) = plan._samples[1]
+    far = (seen > 2.8).mean()
+    assert 0 < far < 0.01
+    changes, cut = zip(*(plan._change(net, plan._outputs) for net in (less, bent)), strict=True)
+    assert changes == pytest.approx([change(line, net, seen) for net in (less, bent)])
+    assert changes[0] < 0.5 < 1 < changes[1]
+    assert cut == pytest.approx((0.4, far**0.5), rel=0.1)
+
+
+def test_where_nothing_imitates_the_network_most_samples_decide():
+    near, far = Recipe("AFDE", 10), Recipe("dependence", 10)
+    assert _nearest([(0.4, 0.4, near), (0.45, 0.1, far)], few=True) == (0.4, near)
+    assert _nearest([(0.6, 0.6, near), (0.7, 0.3, far)], few=True) == (0.7, far)
+    assert _nearest([(0.6, 0.6, near), (0.7, 0.3, far)], few=False) == (0.6, near)
+    assert _nearest([(1e-16, 1e-16, near), (0.0, 0.0, far)], few=True) == (1e-16, near)
+
+
+def test_methods_that_are_not_for_a_network_are_named():
+    """One layer has no units that merge; with samples all that prunes is tried."""
+    net = sl.Network.dense([np.random.default_rng(0).standard_normal((5, 16))], [np.ones(5)])
+    for more, count in (
+        ({}, 2),
+        ({"inputs": np.random.default_rng(1).standard_normal((200, 16))}, 4),
+    ):
+        note = sl.compress(net, sl.Combined(retain=0.5, **more)).reduction.note
+        assert (
+            f"the best of {count} that were tried; not for this network or size: AFDE / dependence"
+            in note
+        )
+
+
+def test_a_spinner_says_what_is_being_tried():
+    said = []
+    token = _SAID.set(said.append)
+    sl.compress(trained_like(0), sl.Combined(retain=0.5))
+    _SAID.reset(token)
+    size = share_of(trained_like(0).parameters, 0.5)
+    assert said[0] == f"AFDE (1 of {len(said)}), to {size}" and "then magnitude" in said[-1]
 
 
 def test_recipes_read_in_words():

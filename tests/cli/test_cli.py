@@ -231,8 +231,11 @@ def test_every_bad_case_is_tested(saved, tmp_path):
 
 
 def test_unreachable_size_is_a_failure(capsys, saved):
-    code, _, err = run(capsys, "compress", saved, "--activation", "tanh", "--retain", "0.01")
+    asked = ("compress", saved, "--activation", "tanh", "--retain")
+    code, _, err = run(capsys, *asked, "0.01", "--method", "afde")
     assert code == 1 and "smallest reachable size" in err
+    code, _, err = run(capsys, *asked, "0.001")
+    assert code == 1 and "none of the methods tried gets there" in err
 
 
 @pytest.mark.parametrize(

@@ -96,6 +96,11 @@ def test_a_wish_instead_of_a_tolerance(capsys, folder):
         (["--method", "dependence", "--eps", "0", "--relative-to", "layer"], "choose 'output' or"),
         (["--method", "svd", "--eps", "0", "--count", "bytes"], "--count is for combined, not"),
         (["--method", "afde", "--eps", "0", "--refit"], "--refit is for magnitude and magnitude-"),
+        (
+            ["--retain", "0.5", "--refit"],
+            "not for combined, the default here; add --method magnitude",
+        ),
+        (["--eps", "0.1", "--count", "bytes"], "the default here; add --method combined"),
         (["--max-loss", "1"], "give --data FILE.csv"),
         (["--max-bound", "1"], "give --box LOW HIGH"),
         (["--method", "svd", "--retain", "0.5", "--equations", "x.tex"], "truncated SVD has none"),
@@ -104,6 +109,37 @@ def test_a_wish_instead_of_a_tolerance(capsys, folder):
 def test_what_does_not_go_together(capsys, folder, arguments, says):
     code, out, err = compress(capsys, folder, *arguments)
     assert code == 2 and out == "" and says in err and err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "name"),
+    [
+        (["--retain", "0.5"], "combined"),
+        (["--retain", "0.5", "--count", "bytes"], "combined"),
+        (["--eps", "0.1"], "afde"),
+        (["--max-loss", "0.01", "--data", "data.csv"], "afde"),
+        (["--max-bound", "1", "--box", "-1", "1"], "afde"),
+        (["--retain", "0.5", "--steps", "3"], "afde"),
+        (["--retain", "0.5", "--linkage", "diameter"], "afde"),
+        (["--retain", "0.5", "--relative-to", "output"], "afde"),
+        (["--retain", "0.5", "--equations", "equations.tex"], "afde"),
+        (["--bits", "8"], "quantize"),
+    ],
+)
+def test_what_is_taken_where_no_method_is_named(capsys, folder, monkeypatch, arguments, name):
+    """The same as by its name; where several were tried for a size, that is said with the way to one."""
+    monkeypatch.chdir(folder)
+    reports = []
+    for method in ((), ("--method", name)):
+        code, out, err = compress(capsys, folder, *arguments, *method, "--force", "--json")
+        assert code == 0, err
+        reports.append(json.loads(out))
+    assert reports[0] == reports[1]
+    _, out, _ = compress(capsys, folder, *arguments, "--force")
+    assert ("--method afde" in out) == (name == "combined")
+    assert ("the best of" in out) == (name == "combined")
+    _, out, _ = compress(capsys, folder, *arguments, "--method", name, "--force")
+    assert "no --method" not in out
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -218,7 +254,9 @@ def test_proofs_are_written_and_accepted(capsys, folder):
 def test_steps_come_closer(capsys, folder):
     errors = []
     for steps in ("0", "30"):
-        _, out, _ = compress(capsys, folder, "--retain", "0.5", "--steps", steps, "--json")
+        _, out, _ = compress(
+            capsys, folder, "--method", "afde", "--retain", "0.5", "--steps", steps, "--json"
+        )
         errors.append(json.loads(out)["difference"]["root_mean_square"])
     assert errors[1] < 0.7 * errors[0]
 

@@ -115,7 +115,7 @@ def test_the_command_line_says_where_they_were_taken_to_stand(tmp_path: Path, ca
     path = saved(trained("batch").state_dict(), "sorted", tmp_path)
     small = tmp_path / "small.safetensors"
     arguments = ["compress", str(path), "--activation", "tanh", "--retain", "0.7", "-o", str(small)]
-    assert main(arguments) == 0
+    assert main([*arguments, "--method", "afde"]) == 0
     assert "n1 behind fc1, n2 behind fc2, before the activation" in capsys.readouterr().out
     assert read_network(small).network.parameters <= 0.7 * 108
 

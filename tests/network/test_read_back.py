@@ -277,7 +277,8 @@ def test_commands_read_packed_graphs(tmp_path: Path, capsys: Any) -> None:
     assert "a graph" in capsys.readouterr().out
     assert main(["explain", paths[0], paths[1]]) == 0
     assert "δ =" in capsys.readouterr().out
-    assert main(["compress", paths[1], "--retain", "0.7", "-o", paths[2]]) == 0
+    merged = ["compress", paths[1], "--method", "afde", "--retain", "0.7", "-o", paths[2]]
+    assert main(merged) == 0
     assert sl.read_safetensors(paths[2]).parameters < sl.read_safetensors(paths[1]).parameters
     capsys.readouterr()
     assert main(["show", paths[1], "--activation", "tanh"]) == 2

@@ -14,6 +14,7 @@ from symlump.cli.networks.compress_methods import (
     add_sizes,
     describe_methods,
     reduce_network,
+    usual_method,
 )
 from symlump.cli.networks.compress_recurrent import run_recurrent
 from symlump.cli.networks.data import Data, read_data
@@ -45,8 +46,9 @@ if TYPE_CHECKING:
     from symlump.network.saved.writing import SavedNetwork
 
 _DESCRIPTION = """\
-Read a network saved as a plain state dict or as ONNX, make it smaller within one tolerance (by default
-by merging the units that act alike), and write the smaller network.
+Read a network saved as a plain state dict or as ONNX, make it smaller, and write the smaller network. Asked
+for a size (--retain), several methods are tried, and what changes the outputs least is kept; within a
+tolerance (--eps) the units that act alike are merged.
 
 In a state dict the layers are found by the names and shapes of the tensors (NAME.weight, NAME.bias); the
 activation of the hidden layers must be given, because a state dict does not hold it. An ONNX file says
@@ -62,7 +64,7 @@ examples:
     symlump compress net.safetensors --activation relu --eps 0 -o small.safetensors
   keep 40 % of the parameters, and see what that costs on test data:
     symlump compress net.safetensors --activation tanh --retain 0.4 --data test.csv -o small.safetensors
-  the same, much closer, still without data:
+  the same by merging units alone, so that layers become smaller, and fitted in 200 steps:
     symlump compress net.safetensors --activation tanh --retain 0.4 --steps 200 -o small.safetensors
   a convolutional network, half of its parameters:
     symlump compress net.onnx --retain 0.5 -o small.onnx
@@ -130,9 +132,10 @@ def fill(parser: argparse.ArgumentParser) -> None:
     add_sizes(parser)
     parser.add_argument(
         "--method",
-        default="afde",
         choices=tuple(METHODS),
-        help="how to reduce it; the methods are listed below (default: afde)",
+        help="how to reduce it; the methods are listed below (default: combined with --retain; afde with a "
+        "tolerance, that is --eps, --max-loss or --max-bound, for recurrent cells, and with --equations, "
+        "--certificates or an option of it; quantize with --bits)",
     )
     parser.add_argument(
         "--on",
@@ -257,7 +260,17 @@ def run(options: argparse.Namespace) -> Answer:
         report["normalizations"] = saved.norms
         report["epsilons"] = saved.epsilons
     draw_picture(options, result)
-    return Answer(lambda: report, lambda: _text(result, report))
+    return Answer(lambda: report, lambda: _text(result, report, _usual(options)))
+
+
+def _usual(options: argparse.Namespace) -> str:
+    """What to say where a size was asked for without a method; nothing elsewhere."""
+    if options.method is not None or usual_method(options) != "combined":
+        return ""
+    return (
+        "no --method was given, so several were tried; --method afde merges units and nothing else: smaller "
+        "layers, equations, and a fraction of the time"
+    )
 
 
 def _read(
@@ -340,13 +353,14 @@ def _report(result: Compression, data: Data | None) -> dict[str, Any]:
     return report
 
 
-def _text(result: Compression, report: dict[str, Any]) -> str:
+def _text(result: Compression, report: dict[str, Any], usual: str) -> str:
     difference = report["difference"]
     lines = [
         str(result),
         f"outputs move by {difference['root_mean_square']:.3g} (root mean square), at most "
         f"{difference['largest']:.3g}, where they are {difference['output_root_mean_square']:.3g}: "
         f"observed on {difference['inputs']}",
+        *([usual] if usual else []),
     ]
     if report["reducible"] < result.parameters and result.original.chain is None:
         lines.append(

@@ -36,6 +36,7 @@ def run_recurrent(options: argparse.Namespace, file: OnnxFile | TensorFile) -> A
     from symlump.compression.merging.afde import AFDE
     from symlump.compression.recurrent.plan import RecurrentPlan
 
+    options.method = options.method or "afde"
     refuse(
         options,
         {**_NOT_HERE, "equations": None},

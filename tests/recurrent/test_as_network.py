@@ -41,9 +41,11 @@ def test_no_sequence_exceeds_the_bound(kind: str, monkeypatch: Any) -> None:
     (cells,) = bound.cells.values()
     assert (apart.numpy() <= cells + 1e-12).all()  # torch rounds
     monkeypatch.setattr(module, "can_be_unrolled", lambda *a: False)
-    alone = small.bound(6, (-1, 1))
+    along, alone = small.bound(6, (-1, 1)), small.bound(6, (-1, 1), arithmetic="flint")
+    assert bound["head"] <= along["head"] < 1.3 * bound["head"]
     assert bound["head"] < 0.5 * alone["head"]
-    assert (cells <= next(iter(alone.cells.values()))).all()
+    assert (cells <= along.cells["cells.l0"]).all()
+    assert (cells[-1] <= alone.cells["cells.l0"][-1]).all()
 
 
 def test_a_state_that_is_given_is_where_the_sequence_starts() -> None:

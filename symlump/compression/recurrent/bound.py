@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from symlump.compression.recurrent.along import Followed, Reading, follow
 from symlump.compression.recurrent.as_network import bound_unrolled, can_be_unrolled
 from symlump.compression.recurrent.horizon import RecurrentBound
 from symlump.enclosures.arithmetics import Arithmetic
@@ -100,43 +101,20 @@ def bound_cells(
             reach = ends[places[node.module]]
             drive, read_as = _Drive(reach, np.zeros(old.inputs)), np.arange(old.inputs)
         reads = _reads(node.name, original, small, labels, pruned)
-        during, reach = _followed(old, new, labels[node.name], reads, read_as, drive, count, m)
+        way = _along if arithmetic == "float64" else _by_steps
+        found = way((old, new), labels[node.name], reads, read_as, drive, count, m)
         if not node.reads and can_be_unrolled(old, new, count):
-            during = _together(
-                old, new, labels[node.name], reads, ends[places[node.module]], during
-            )
-        off[node.name] = during[:, : old.units]
-        first, low = old.units * len(old.compared), new.units * len(new.compared)
-        for read in reads:
-            rows, fewer = read.rows_as.size, len(read.part[0])
-            far = during[:, first : first + rows].max(axis=0)
+            box_here = ends[places[node.module]]
+            found = _together((old, new), labels[node.name], reads, box_here, found)
+        off[node.name] = found.off
+        for read, (apart, reach) in zip(reads, found.readings, strict=True):
+            far = apart.max(axis=0)
             if read.name in given:
                 given[read.name].append(far)
             else:
-                arriving[read.name].append(_Drive(reach[low : low + fewer], far))
-            first, low = first + rows, low + fewer
+                arriving[read.name].append(_Drive(reach, far))
     readers = {name: _sum(parts) for name, parts in given.items()}
     return RecurrentBound(count, ends, off, readers, m.name)
-
-
-@dataclass(frozen=True, eq=False)
-class _Read:
-    """How a dense layer, or every gate of another cell, reads a cell.
-
-    Parameters
-    ----------
-    name : str
-        Of what reads it.
-    whole, part : Dense
-        Of the original, and of the smaller network.
-    rows_as : ndarray of int
-        The row of the second for each of the first.
-    """
-
-    name: str
-    whole: Dense
-    part: Dense
-    rows_as: IntArray
 
 
 def _reads(
@@ -145,9 +123,9 @@ def _reads(
     small: RecurrentNetwork,
     labels: dict[str, IntArray],
     pruned: dict[str, Cell],
-) -> list[_Read]:
+) -> list[Reading]:
     """All that reads a cell: once for each place in which it is read, the bias with the first place of all."""
-    found, blocks = list[_Read](), pruned[name].units
+    found, blocks = list[Reading](), pruned[name].units
     for reader, smaller in zip(original.readers, small.readers, strict=True):
         rows_as = np.arange(len(reader.weight))
         for place in _places(reader.reads, name) if reader.linear else ():
@@ -155,7 +133,7 @@ def _reads(
             bias, other = (None, None) if place else (reader.bias, smaller.bias)
             whole = reader.weight[:, mine], bias
             part = smaller.weight[:, theirs[:blocks]], other
-            found.append(_Read(reader.name, whole, part, rows_as))
+            found.append(Reading(reader.name, whole, part, rows_as))
     for node, after in zip(original.cells, small.cells, strict=True):
         rows_as = _per_gate(labels[node.name], len(node.cell.input_weight))
         for place in _places(node.reads, name):
@@ -163,28 +141,42 @@ def _reads(
             own = after.cell.input_weight[:, : pruned[node.name].units]
             part = _rows(own[..., theirs[:blocks]]), None
             found.append(
-                _Read(node.name, (_rows(node.cell.input_weight[..., mine]), None), part, rows_as)
+                Reading(node.name, (_rows(node.cell.input_weight[..., mine]), None), part, rows_as)
             )
     return found
 
 
-def _followed(
-    old: Cell,
-    new: Cell,
+def _along(
+    cells: tuple[Cell, Cell],
     labels: IntArray,
-    reads: list[_Read],
+    reads: list[Reading],
     read_as: IntArray,
     drive: _Drive,
     steps: int,
     arithmetic: Arithmetic,
-) -> tuple[FloatArray, FloatArray]:
-    """What the variables of a cell's map are off by, step by step, and where those of the smaller one are.
+) -> Followed:
+    """Both cells along a sequence, in float64.
 
     Parameters
     ----------
     labels, read_as : ndarray of int
         The block of each unit, and of each input.
     """
+    most = {letter: _most(letter, *cells, steps) for letter in cells[0].states}
+    return follow(cells, labels, drive.reach, drive.off, read_as, reads, most, steps)
+
+
+def _by_steps(
+    cells: tuple[Cell, Cell],
+    labels: IntArray,
+    reads: list[Reading],
+    read_as: IntArray,
+    drive: _Drive,
+    steps: int,
+    arithmetic: Arithmetic,
+) -> Followed:
+    """The map of the cell, in any arithmetic: each step by itself, what variables have in common forgotten."""
+    old, new = cells
     system = cell_map(old, readers=[read.whole for read in reads])
     quotient = cell_map(new, readers=[read.part for read in reads])
     blocks = [labels + s * new.units for s in range(len(old.compared))]
@@ -204,34 +196,43 @@ def _followed(
         radius = np.where(apart == 0, 0.0, np.nextafter(np.abs(apart), np.inf))
         error[: apart.size] = np.hstack([-radius, radius])
     within, errors = (np.tile([-np.inf, np.inf], (len(s), 1)) for s in (quotient, system))
-    if old.kind != "relu":
-        for s, letter in enumerate(old.compared):
-            most = _most(letter, old, new, steps)
-            for cell, ends in ((new, within), (old, errors)):
-                far = most if cell is new else 2 * most
-                ends[s * cell.units : (s + 1) * cell.units] = -far, far
-    return follow_error(lumping, base, error, (within, errors), steps, arithmetic)
+    for s, letter in enumerate(old.compared):
+        most = _most(letter, old, new, steps)
+        for cell, ends in ((new, within), (old, errors)):
+            far = most if cell is new else 2 * most
+            ends[s * cell.units : (s + 1) * cell.units] = -far, far
+    during, reach = follow_error(lumping, base, error, (within, errors), steps, arithmetic)
+    found = list[tuple[FloatArray, FloatArray]]()
+    first, low = old.units * len(old.compared), new.units * len(new.compared)
+    for read in reads:
+        rows, fewer = read.rows_as.size, len(read.part[0])
+        found.append((during[:, first : first + rows], reach[low : low + fewer]))
+        first, low = first + rows, low + fewer
+    return Followed(during[:, : old.units], found)
 
 
 def _together(
-    old: Cell,
-    new: Cell,
+    cells: tuple[Cell, Cell],
     labels: IntArray,
-    reads: list[_Read],
+    reads: list[Reading],
     box: FloatArray,
-    during: FloatArray,
-) -> FloatArray:
-    """The smaller of two bounds: of each step by itself, and of all steps as one network."""
-    lifted = np.eye(new.units)[labels]
+    found: Followed,
+) -> Followed:
+    """The smaller of two bounds: of what was found, and of all steps as one network."""
+    old, new = cells
     whole = _stacked([(np.eye(old.units), None), *(read.whole for read in reads)])
-    parts: list[Dense] = [(lifted, None)]
+    parts: list[Dense] = [(np.eye(new.units)[labels], None)]
     for read in reads:
         weight, bias = read.part
         parts.append((weight[read.rows_as], None if bias is None else bias[read.rows_as]))
-    found, rows = during.copy(), len(whole[0])
-    unrolled = bound_unrolled((old, new), (whole, _stacked(parts)), box, len(during))
-    found[:, :rows] = np.minimum(during[:, :rows], unrolled)
-    return found
+    unrolled = bound_unrolled(cells, (whole, _stacked(parts)), box, len(found.off))
+    sizes = [old.units, *(read.rows_as.size for read in reads)]
+    own, *others = np.split(unrolled, np.cumsum(sizes)[:-1], axis=1)
+    pairs = zip(found.readings, others, strict=True)
+    return Followed(
+        np.minimum(found.off, own),
+        [(np.minimum(apart, other), reach) for (apart, reach), other in pairs],
+    )
 
 
 def _stacked(parts: Sequence[Dense]) -> Dense:
@@ -241,6 +242,8 @@ def _stacked(parts: Sequence[Dense]) -> Dense:
 
 def _most(letter: str, old: Cell, new: Cell, steps: int) -> float:
     """What a state of either cell never exceeds: see :func:`bound_cells`."""
+    if old.kind == "relu":
+        return float("inf")
     place = 1 if letter == "c" else 0
     starts = [cell.start[place] for cell in (old, new) if cell.start is not None and letter != "r"]
     start = max((float(np.abs(own).max(initial=0.0)) for own in starts), default=0.0)

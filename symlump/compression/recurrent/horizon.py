@@ -11,7 +11,9 @@ from symlump.enclosures.wording import at_most
 from symlump.errors import MethodError
 from symlump.ode.exact import FloatArray
 
-_HOW = "each step enclosed, and cells without gates also over all steps at once"
+_ALONG = "both cells enclosed together along the sequence"
+_STEPS = "each step enclosed by itself"
+_WHOLE = "cells without gates also over all steps at once"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -108,7 +110,8 @@ class RecurrentBound:
         lines = [
             f"{name:<{width}}  {at_most(float(part.max(initial=0.0))):>10}" for name, part in parts
         ]
-        return "\n".join([self.headline(), *lines, f"{self.arithmetic}; {_HOW}"])
+        how = _ALONG if self.arithmetic.startswith("float64") else _STEPS
+        return "\n".join([self.headline(), *lines, f"{self.arithmetic}; {how}, {_WHOLE}"])
 
     def _repr_html_(self) -> str:
         return f"<pre>{escape(str(self))}</pre>"

@@ -136,6 +136,8 @@ class RecurrentCompression(LayerwiseReport):
         box : (low, high) or ndarray, shape (inputs, 2)
             Of what comes from outside; where several modules read that, theirs one after another.
         arithmetic : {"float64", "flint", "mpmath"}
+            With the first, both cells are enclosed together along the sequence; with the others each step is by
+            itself, in balls of more digits: slower, and as a rule much wider.
 
         Raises
         ------

@@ -169,6 +169,7 @@ class RecurrentExplanation(ReductionExplanation):
         box : (low, high) or ndarray, shape (inputs, 2)
             Of what comes from outside, at every step.
         arithmetic : {"float64", "flint", "mpmath"}
+            As for the bound of a compressed cell.
 
         Returns
         -------

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -142,26 +143,22 @@ def named_forms(options: argparse.Namespace, model: Model) -> list[str | Mapping
 
 
 def kept_forms(options: argparse.Namespace, model: Model) -> list[str | Mapping[str, Fraction]]:
-    """What a linear lumping keeps: what was named, views as their coefficients, and what events read or set.
-
-    Raises
-    ------
-    UnknownVariableError
-        If a name is none of the system's, with what to do where it is a parameter.
-    """
+    """What a linear lumping keeps: what was named, views as their coefficients, and what events read or set."""
     from symlump.formats.events import names_in
-    from symlump.lumping.linear.constrained import form_of
 
-    kept = named_forms(options, model)
+    return [*named_forms(options, model), *names_in(model.events)]
+
+
+@contextmanager
+def reading_forms(options: argparse.Namespace) -> Iterator[None]:
+    """Let errors about a name that is none of the system's say what to do where it is a parameter."""
     try:
-        for form in kept:
-            form_of(form, model.ode)
+        yield
     except UnknownVariableError as problem:
         if options.parameters == "symbolic":
             raise
         more = "; a parameter of the file is a variable with --parameters symbolic"
         raise UnknownVariableError(f"{problem}{more}") from None
-    return [*kept, *names_in(model.events)]
 
 
 def add_many(parser: argparse.ArgumentParser) -> None:

@@ -5,20 +5,36 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from symlump.cli.answer import Answer, show_anything
 from symlump.cli.arguments import check_inputs, inputs, outputs
 from symlump.cli.parser import Parser
 from symlump.cli.signals import Terminated, ending_on_signals
-from symlump.errors import InputError, MethodError, SymlumpError
+from symlump.errors import (
+    InputError,
+    MethodError,
+    MissingExtraError,
+    MissingProgramError,
+    OutOfMemoryError,
+    OutputError,
+    SymlumpError,
+    UsageError,
+)
 from symlump.files import check_outputs, is_stdout
 from symlump.memory import memory_errors
 
 if TYPE_CHECKING:
     import argparse
+
+#: Errors that say nothing about what is in the file that was read.
+_NOT_OF_THE_FILE = (
+    MethodError, UsageError, MissingExtraError, MissingProgramError, OutputError, OutOfMemoryError
+)  # fmt: skip
 
 #: The commands: where each is, and what it is for. A module is imported when its command is called.
 COMMANDS = {
@@ -137,9 +153,26 @@ def _run(arguments: Sequence[str] | None) -> int:
     as_json = getattr(options, "json", False)
     if piped and as_json:
         raise MethodError(f"{piped[0]} and --json both write to standard output; give one of them")
-    answer: Answer = options.run(options)
-    answer.show(as_json, sys.stderr if piped else sys.stdout)
+    with _naming(options):
+        answer: Answer = options.run(options)
+        answer.show(as_json, sys.stderr if piped else sys.stdout)
     return answer.code
+
+
+@contextmanager
+def _naming(options: argparse.Namespace) -> Iterator[None]:
+    """Let errors about what is in the file name it; not those about options, or about other files."""
+    file = getattr(options, "file", None)
+    try:
+        yield
+    except SymlumpError as error:
+        said = str(error)
+        if not isinstance(file, str) or isinstance(error, _NOT_OF_THE_FILE):
+            raise
+        if any(Path(path).name in said for path in (file, *inputs(options))):
+            raise
+        error.args = (f"{file}: {said}", *error.args[1:])
+        raise
 
 
 def _leave_stdout() -> None:

@@ -16,6 +16,7 @@ from symlump.cli.arguments import (
     check_one,
     declare_files,
     kept_forms,
+    reading_forms,
     refuse,
 )
 from symlump.cli.networks.box import add_box
@@ -218,7 +219,8 @@ def _linear(options: argparse.Namespace) -> tuple[Sweep, Model]:
     model = read_model(options)
     box = _certified_box(options, model)
     method = Constrained(kept_forms(options, model))
-    return _swept(model.ode, eps, method, box=box, horizon=options.horizon), model
+    with reading_forms(options):
+        return _swept(model.ode, eps, method, box=box, horizon=options.horizon), model
 
 
 def _certified_box(

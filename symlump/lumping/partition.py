@@ -48,6 +48,17 @@ class Partition:
         object.__setattr__(self, "labels", canonical)
         object.__setattr__(self, "representatives", np.flatnonzero(begins_here))
 
+    @property
+    def first_of_each(self) -> IntArray:
+        """For each element the first one of its block.
+
+        Examples
+        --------
+        >>> Partition([7, 3, 7]).first_of_each
+        array([0, 1, 0])
+        """
+        return self.representatives[self.labels]
+
     @classmethod
     def single(cls, n: int) -> Partition:
         """The partition with one block, which holds all elements.

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from symlump.lumping.partition import Partition
 from symlump.network.equations.rearranged import owned_parts
 from symlump.network.network import Network
 from symlump.network.nodes import Affine, Combine, Concatenate, Flatten, Node, Select
@@ -429,8 +430,7 @@ def regroup(ties: Ties, labels: Mapping[int, IntArray]) -> IntArray:
     groups = np.arange(ties.count)
     for number, own in labels.items():
         units = ties.axes[number]
-        _, first, inverse = np.unique(own, return_index=True, return_inverse=True)
-        groups[units] = units[first[inverse.ravel()]]
+        groups[units] = units[Partition(own).first_of_each]
     return groups
 
 

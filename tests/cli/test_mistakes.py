@@ -2,6 +2,7 @@
 
 import io
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -309,3 +310,41 @@ def test_a_byte_order_mark_costs_no_row(folder):
     network = from_torch(nn.Sequential(nn.Linear(2, 3), nn.Tanh(), nn.Linear(3, 1)))
     (folder / "data.csv").write_text("1,2\n3,4\n", encoding="utf-8-sig")
     assert read_data("data.csv", network).inputs.tolist() == [[1, 2], [3, 4]]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["conserved"],
+        ["hierarchy"],
+        ["lump", "--method", "constrained", "--observable", "x"],
+        ["lump", "--method", "backward", "--certificate", "c.json"],
+    ],
+    ids=lambda command: " ".join(command[:3]),
+)
+def test_a_failure_over_what_is_in_a_file_names_the_file(command, tmp_path, monkeypatch, capsys):
+    """Numbers that no certificate holds, read without complaint: only later is anything wrong with them."""
+    monkeypatch.chdir(tmp_path)
+    number = "1" + "0" * 4500 + "1"
+    Path("long.ode").write_text(
+        "begin model m\nbegin init\n x = 1\n y = 2\n z = 1\nend init\nbegin ODE\n"
+        f" d(x) = {number}*y - x\n d(y) = x - y\n d(z) = z*x - {number}*y*z\nend ODE\nend model\n"
+    )
+    verb, *options = command
+    assert main([verb, "long.ode", *options]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("symlump: long.ode: a coefficient is longer than 4000 digits")
+
+
+def test_a_mistake_in_options_names_no_file(tmp_path, capsys):
+    path = tmp_path / "m.ode"
+    path.write_text(
+        "begin model m\nbegin init\n x = 1\nend init\nbegin ODE\n d(x) = x\nend ODE\nend model\n"
+    )
+    assert main(["lump", str(path), "--method", "constrained"]) == 2
+    assert "m.ode" not in capsys.readouterr().err
+    # an unknown name is one that this file does not have, and it is named once
+    assert main(["lump", str(path), "--method", "constrained", "--observable", "q"]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"symlump: {path}: ") and error.count("m.ode") == 1
+    assert "--parameters symbolic" in error

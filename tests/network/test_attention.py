@@ -337,6 +337,56 @@ def test_queries_that_share_keys_and_values(how, tmp_path):
     assert dense == [8, 8, 8]
 
 
+class Encoder(nn.Module):
+    """An encoder layer as torch writes it, before its fast path that exporters cannot take."""
+
+    def __init__(self, before, heads, batch_first=True):
+        super().__init__()
+        self.before = before
+        self.attention = nn.MultiheadAttention(8, heads, batch_first=batch_first)
+        self.up, self.down = nn.Linear(8, 16), nn.Linear(16, 8)
+        self.one, self.two = nn.LayerNorm(8), nn.LayerNorm(8)
+
+    def forward(self, x):
+        y = self.one(x) if self.before else x
+        x = x + self.attention(y, y, y, need_weights=False)[0]
+        x = x if self.before else self.one(x)
+        found = x + self.down(torch.relu(self.up(self.two(x) if self.before else x)))
+        return found if self.before else self.two(found)
+
+
+def exported(model, x, path, **options):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(model.eval(), (x,), str(path), dynamo=False, input_names=["x"], **options)
+    return path
+
+
+@pytest.mark.parametrize("before", [False, True])
+@pytest.mark.parametrize(("heads", "tokens"), [(1, 5), (2, 5), (2, 1), (8, 8)])
+@pytest.mark.parametrize("batch", [1, 2])
+def test_a_file_of_one_sample_is_read_for_any_number(before, heads, tokens, batch, tmp_path):
+    """An axis of length 1 may be said to be anywhere: what reads it must not depend on where it is."""
+    torch.manual_seed(0)
+    layer = Encoder(before, heads)
+    for model in (layer, nn.Sequential(layer, nn.Flatten(), nn.Linear(8 * tokens, 3))):
+        path = exported(model, torch.randn(batch, tokens, 8), tmp_path / "net.onnx")
+        x = torch.randn(3, tokens, 8)
+        with torch.no_grad():
+            assert np.allclose(sl.read_onnx(path)(x.numpy()), model(x).numpy(), atol=1e-5)
+
+
+@pytest.mark.parametrize("batch", [1, 2])
+def test_a_batch_in_axis_1_is_refused_with_what_to_do(batch, tmp_path):
+    model, x = Encoder(False, 2, batch_first=False), torch.randn(5, batch, 8)
+    told = r"axis 0 for the samples \(in torch batch_first=True, and at export dynamic_axes="
+    with pytest.raises(sl.errors.NetworkError, match=told):
+        sl.read_onnx(exported(model, x, tmp_path / "net.onnx"))
+    open_ = exported(model, x, tmp_path / "open.onnx", dynamic_axes={"x": {1: "batch"}})
+    with pytest.raises(sl.errors.NetworkError, match=f"leaves axis 1 open.*{told}"):
+        sl.read_onnx(open_)
+
+
 class Rotary(nn.Module):
     """Queries and keys turned by the place of their token: each half meets the other."""
 

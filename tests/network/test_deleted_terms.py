@@ -220,7 +220,8 @@ def later(m, weight, bias=(0.0, 0.0), radius=None, bias_radius=(0.0, 0.0), befor
     activated = how(m, phi or Line(), psi, mismatch)
     m, ranges = with_lines(m), now(m, **sizes)
     lines = m.both_straight(ranges, activated)
-    return m.later_step(stage, ranges, activated, lines, np.array([before]), NO_FORMS)
+    paired = m.straight_differences(stage, ranges, activated, lines)
+    return m.later_step(stage, ranges, lines, paired, np.array([before]), NO_FORMS)
 
 
 def row_fits(step, row, at, truth, spread=0):

@@ -508,7 +508,7 @@ def test_coefficients_too_long_for_a_certificate_are_said_to_be_unchecked(tmp_pa
     target = tmp_path / "c.json"
     assert main(["lump", str(path), "--method", "forward", "--certificate", str(target)]) == 1
     captured = capsys.readouterr()
-    assert captured.err.startswith("symlump: a coefficient is longer than 4000 digits")
+    assert captured.err.startswith(f"symlump: {path}: a coefficient is longer than 4000 digits")
     assert not target.exists()
 
 

@@ -1,4 +1,4 @@
-"""Bounds of cells along a sequence: no sequence exceeds them, drawn or found by ascent, and they say something."""
+"""Bounds of cells along a sequence: none exceeds them, drawn or found by ascent, and they say something."""
 
 from dataclasses import replace
 from typing import Any

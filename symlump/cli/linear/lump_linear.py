@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from symlump.cli.answer import Answer
-from symlump.cli.arguments import check_linear, kept_forms, read_observables
+from symlump.cli.arguments import check_linear, kept_forms, read_observables, reading_forms
 from symlump.cli.outputs import output_lines, write_outputs
 from symlump.cli.reading import note_lines, read_model, sizes
 from symlump.progress import working
@@ -38,7 +38,7 @@ def run_linear(options: argparse.Namespace, model: Model | None = None) -> Answe
     check_linear(options, partitions)
     model = model or read_model(options)
     method = Constrained(kept_forms(options, model), eps=options.eps, retain=options.retain)
-    with working(f"lumping {len(model.ode)} variables"):
+    with working(f"lumping {len(model.ode)} variables"), reading_forms(options):
         start = time.perf_counter()
         lumping = lump(model.ode, method)
         seconds = time.perf_counter() - start

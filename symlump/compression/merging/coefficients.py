@@ -15,6 +15,7 @@ from scipy import sparse
 
 from symlump.compression.merging.effect import layer_effects
 from symlump.compression.merging.reference import Merged
+from symlump.lumping.partition import Partition
 from symlump.lumping.tolerance.grouping import group_at_least
 from symlump.lumping.tolerance.linkage import Linkage
 from symlump.network.decode import unit_labels
@@ -78,9 +79,7 @@ class CoefficientMerging:
             own = self.ode.where(node.name)
             if self.ode.kinds[own[0]] != "unit" or own.size == 1:
                 continue
-            groups = self._groups(node, labels, eps)
-            _, first, inverse = np.unique(groups, return_index=True, return_inverse=True)
-            labels[own] = own[first[inverse.ravel()]]
+            labels[own] = own[Partition(self._groups(node, labels, eps)).first_of_each]
         return labels
 
     def _groups(self, node: Affine | Combine | Attention, labels: IntArray, eps: float) -> IntArray:

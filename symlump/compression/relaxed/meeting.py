@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import linear_sum_assignment
 
-from symlump.compression.relaxed.selected import Placed
+from symlump.compression.relaxed.selected import Placed, joined_differently
 from symlump.errors import MethodError
 from symlump.network.evaluate import evaluate
 from symlump.network.network import Network
@@ -145,9 +145,7 @@ class _Meetings:
         far = _distances(_channels(self._here[name]), _channels(self._there[name]))
         far = np.where(allowed, far, np.inf)
         if np.isinf(far.min(axis=1)).any():
-            raise MethodError(
-                f"{name}: the two networks join or select their units differently, so they are not compared"
-            )
+            raise joined_differently(name)
         return _each_once(far)
 
     def _other(self, one: Node, two: Node) -> None:

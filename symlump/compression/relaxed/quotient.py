@@ -28,7 +28,7 @@ import numpy as np
 from scipy import sparse
 
 from symlump.compression.relaxed.readings import MapReading, Marks, least_change, number_copies
-from symlump.compression.relaxed.selected import Placed
+from symlump.compression.relaxed.selected import Placed, joined_differently
 from symlump.errors import MethodError
 from symlump.network.network import Network
 from symlump.network.nodes import Affine, Select
@@ -166,7 +166,7 @@ class Quotient:
             same = self.ties.positions[name][here] == self._other.positions[name][there]
             found[units] = stands
             if not same.all() or np.any(found[units] != np.where(known < 0, stands, known)):
-                raise self._joined(name)
+                raise joined_differently(name)
         self._fixed = np.where(self._axis < 0, found, -1)
         maps: dict[int, UnitMap] = {}
         for number in np.unique(self._axis[found >= 0]).tolist():
@@ -175,7 +175,7 @@ class Quotient:
             slots = {unit: k for k, unit in enumerate(self._slots[number].tolist())}
             partner = [slots.get(unit, -1) for unit in found[self.ties.axes[number]].tolist()]
             if sorted(set(partner)) != list(range(len(slots))):
-                raise self._joined(self.ties.makers[number][0])
+                raise joined_differently(self.ties.makers[number][0])
             own = UnitMap.own(len(partner))
             maps[number] = replace(own, partner=np.array(partner))
         return maps
@@ -230,7 +230,7 @@ class Quotient:
                 same &= slots.size > 0 and bool(np.all(here == here[0]))
                 same &= bool(np.all(reduced == here[0]))
             if not same:
-                raise self._joined(name)
+                raise joined_differently(name)
 
     def with_maps(self, maps: dict[int, UnitMap]) -> Quotient:
         """The same networks with other maps.
@@ -288,19 +288,13 @@ class Quotient:
         order = np.lexsort((positions, units))
         inside = order[np.isin(units[order], made)]
         if inside.size % made.size:
-            raise self._joined(name)
+            raise joined_differently(name)
         table = inside.reshape(made.size, -1)
         found = np.empty_like(table)
         found[np.argsort(made)] = table  # rows came by the numbers of the units
         if np.any(units[found] != made[:, None]):
-            raise self._joined(name)
+            raise joined_differently(name)
         return found
-
-    @staticmethod
-    def _joined(name: str) -> MethodError:
-        return MethodError(
-            f"{name}: the two networks join or select their units differently, so they are not compared"
-        )
 
     def reading(self, name: str) -> MapReading:
         """How a value stands on the reduced one.
@@ -350,7 +344,7 @@ class Quotient:
         at = np.minimum(np.searchsorted(keys[order], wanted), keys.size - 1)
         stays = partner >= 0
         if np.any(keys[order][at][stays] != wanted[stays]):
-            raise self._joined(name)
+            raise joined_differently(name)
         rows = np.flatnonzero(stays)
         matrix = sparse.csr_array(
             (scale[rows], (rows, order[at][rows])), shape=(units.size, others.size)
@@ -411,7 +405,7 @@ class Quotient:
             weight, bias, size, reading = self.fold(layer)
             standing = np.bincount(reading.matrix.indices, minlength=reading.matrix.shape[1])
             if not standing.all():  # no unit of the original is what is read there
-                raise self._joined(layer.inputs[0])
+                raise joined_differently(layer.inputs[0])
         stays = rows.kind == STAYS
         a, partner = rows.before, rows.partner
         taken, moved = a[:, None, None] * target[partner], a * shift[partner]

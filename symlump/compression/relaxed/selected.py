@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from symlump.errors import MethodError
 from symlump.network.network import Network
 from symlump.network.nodes import Affine, Combine, Node, Select, take_name
 from symlump.network.step_nodes import Attention
@@ -152,6 +153,13 @@ class _Matching:
             for net, nodes in ((self._one, ones), (self._two, twos))
         )
         return one, two, Placed(tuple(self._places), frozenset(self._apart))
+
+
+def joined_differently(name: str) -> MethodError:
+    """What is said where two networks cannot be compared at a step."""
+    return MethodError(
+        f"{name}: the two networks join or select their units differently, so they are not compared"
+    )
 
 
 def _pattern(index: IntArray) -> IntArray:

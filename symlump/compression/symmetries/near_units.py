@@ -19,6 +19,7 @@ from scipy import sparse
 from symlump.compression.symmetries.allowed import Allowed
 from symlump.compression.symmetries.exact_rows import Rows, UnitLift
 from symlump.compression.symmetries.unit_merge import UnitMerge, constants
+from symlump.lumping.partition import Partition
 from symlump.lumping.tolerance.grouping import group_at_least
 from symlump.lumping.tolerance.linkage import Linkage
 from symlump.network.activations.activation import Activation
@@ -208,11 +209,7 @@ def _grouped(
     images = groups[-count:]
     groups = groups[:count]
     signs = np.where(groups <= images, 1.0, -1.0)
-    _, first, inverse = np.unique(
-        np.minimum(groups, images), return_index=True, return_inverse=True
-    )
-    rank = np.argsort(np.argsort(first))
-    return np.asarray(rank[inverse.ravel()], dtype=np.int64), signs
+    return Partition(np.minimum(groups, images)).labels, signs
 
 
 def _representative(

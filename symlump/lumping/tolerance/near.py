@@ -14,6 +14,7 @@ from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 from scipy.spatial.distance import pdist, squareform
 
+from symlump.lumping.partition import Partition
 from symlump.ode.exact import FloatArray, IntArray
 
 _PROJECTIONS = 8
@@ -136,8 +137,7 @@ def _components(count: int, i: IntArray, j: IntArray, merged: IntArray | None = 
         j = np.concatenate([j, first[np.unique(merged, return_inverse=True)[1].ravel()]])
     graph = sparse.coo_array((np.ones(i.size, dtype=np.int8), (i, j)), shape=(count, count))
     label = connected_components(graph, directed=False)[1]
-    _, first, inverse = np.unique(label, return_index=True, return_inverse=True)
-    return np.asarray(np.argsort(np.argsort(first))[inverse.ravel()], dtype=np.int64)
+    return Partition(label).labels
 
 
 def _projections(rows: sparse.csr_array, norm: int) -> FloatArray:

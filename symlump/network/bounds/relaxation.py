@@ -43,8 +43,8 @@ from symlump.network.bounds.steps import (
     RelaxedStage,
     both_straight,
     first_step,
-    given_up,
     later_step,
+    straight_differences,
 )
 from symlump.ode.exact import FloatArray, IntArray
 
@@ -121,9 +121,11 @@ def _walk(stages: list[Stage], box: Interval, relax: bool, adapting: bool) -> li
             if relax and not last:
                 bent = squared and not steps
                 lines = None if bent and not adapting else both_straight(now, how)
-                apart = given_up(stage, now, how, lines) if adapting and lines else nothing[:1]
-                if apart.sum() * _FEW > units:
-                    apart = apart[0]
+                paired = None
+                if lines and units and (adapting or steps):
+                    paired = straight_differences(stage, now, how, lines)
+                if adapting and paired and paired.given_up.sum() * _FEW > units:
+                    apart = paired.given_up[0]
                     stage, taken = stage.parted(apart)
                     stages[number], stages[number + 1] = (
                         stage,
@@ -134,8 +136,10 @@ def _walk(stages: list[Stage], box: Interval, relax: bool, adapting: bool) -> li
                     forms = [form[:, taken] for form in forms]
                     both = _joined(_where(apart, now.original, now.difference), now.reduced)
                     now, how = _activated(stage, now.original, both)
+                    if steps and lines:
+                        paired = straight_differences(stage, now, how, lines)
                 if steps and lines:
-                    steps.append(later_step(stage, now, how, lines, before.magnitude, forms[0]))
+                    steps.append(later_step(stage, now, lines, paired, before.magnitude, forms[0]))
                 else:
                     cubed = box.lower.shape[-1] <= MOST_CUBED
                     firsts = [first_step(stage, now, how, forms[0], None, cubed)] if bent else []

@@ -112,27 +112,26 @@ def first_step(
 
 
 def later_step(
-    stage: Stage, now: Ranges, how: Activated, lines: Lines, before: FloatArray, forms: Forms
+    stage: Stage,
+    now: Ranges,
+    lines: Lines,
+    differences: Differences | None,
+    before: FloatArray,
+    forms: Forms,
 ) -> RelaxedStage:
     """Make the step of a later stage.
 
     Parameters
     ----------
+    differences : Differences
+        From :func:`straight_differences`; None where no unit is paired.
     before : ndarray
         How large y' can be.
     forms : Forms
         The rows (δz, ẑ, z) in terms of the inputs.
     """
-    made, lost = _later(stage, now, how, lines, before)
+    made, lost = _later(stage, lines, differences, before)
     return _step(stage, now, made, forms, lost)
-
-
-def given_up(stage: Stage, now: Ranges, how: Activated, lines: Lines) -> npt.NDArray[np.bool_]:
-    """For which units the difference of two straight bands is narrower than what is made of δz."""
-    if not stage.pairs.partner.size:
-        return np.zeros((1, 0), dtype=bool)
-    *_, apart = _straight_difference(stage, now, how, lines)
-    return np.asarray(apart)
 
 
 def both_straight(now: Ranges, how: Activated) -> Lines:
@@ -156,6 +155,24 @@ def both_straight(now: Ranges, how: Activated) -> Lines:
 
 #: Straight bands of h and of ĥ.
 Lines = tuple[Band, Band]
+
+
+@dataclass(frozen=True, eq=False)
+class Differences:
+    """Straight bands of δh.
+
+    Parameters
+    ----------
+    bands : tuple of ndarray
+        d, t, c, ρ, rad with δh = d·δz + t·ẑ_p + c ± (ρ + rad·|δz|).
+    given_up : ndarray of bool
+        For which units that is the difference of two bands, narrower than what is made of δz.
+    """
+
+    bands: tuple[FloatArray, ...]
+    given_up: npt.NDArray[np.bool_]
+
+
 _First = tuple[FloatArray, FloatArray, FloatArray, FloatArray]
 _Later = tuple[Scaled, FloatArray, FloatArray, FloatArray]
 
@@ -175,7 +192,7 @@ def _step(
 
 
 def _later(
-    stage: Stage, now: Ranges, how: Activated, lines: Lines, before: FloatArray
+    stage: Stage, lines: Lines, differences: Differences | None, before: FloatArray
 ) -> tuple[_Later, FloatArray]:
     """Straight bands, put together with (δz, ẑ) = J·y' + e; and what underflows where one entry is used."""
     joint, pairs = stage.joint, stage.pairs
@@ -192,11 +209,11 @@ def _later(
     bias = joint.bias[: joint.shape[0]]
     constant = two.slope * bias[units:] + two.offset
     radius = two.radius + np.abs(two.slope) * error[..., units:] + relative * np.abs(two.offset)
-    if not units:
+    if differences is None:
         none = np.zeros((two.slope.shape[0], 0))
         return (Scaled(joint, none, none, two.slope), constant, radius, none), lost
     # The same of δh = d·δz + t·ẑ_p + c: d weighs the rows of δz, t those of the partners' ẑ.
-    d, t, c, rho, spread, _ = _straight_difference(stage, now, how, lines)
+    d, t, c, rho, spread = differences.bands
     level = d * bias[:units] + c
     rho = rho + np.abs(d) * error[..., :units] + relative * np.abs(c)
     if t.any():
@@ -211,10 +228,8 @@ def _later(
     return made, lost
 
 
-def _straight_difference(
-    stage: Stage, now: Ranges, how: Activated, lines: Lines
-) -> tuple[Any, ...]:
-    """d, t, c, ρ, rad with δh = d·δz + t·ẑ_p + c ± (ρ + rad·|δz|), and for which units it is of two bands."""
+def straight_differences(stage: Stage, now: Ranges, how: Activated, lines: Lines) -> Differences:
+    """The best straight bands of δh, unit by unit."""
     pairs, (one, two) = stage.pairs, lines
     partner, a, s = pairs.partner, pairs.before, pairs.after
     # φ(z) − φ(a·ẑ_p) is δz times the mean slope between the two, and φ(a·ẑ_p) − s·ĥ_p − c is μ.
@@ -229,7 +244,7 @@ def _straight_difference(
     separate = one.radius + np.abs(s) * two.radius[..., partner]
     separate = separate + 4 * UNIT * rounding
     # h − s·ĥ_p − c with z = δz + a·ẑ_p: the slope of h weighs both, so ẑ_p has what is left of the two slopes.
-    return _narrowest(
+    *bands, apart = _narrowest(
         now,
         (direct, zero, constant, radius, spread),
         (
@@ -240,6 +255,7 @@ def _straight_difference(
             zero,
         ),
     )
+    return Differences(tuple(bands), apart)
 
 
 def _narrowest(

@@ -49,7 +49,10 @@ from symlump.ode.exact import FloatArray, IntArray
 _MAX_MADE = 1 << 24
 
 #: What to do instead of mixing samples.
-EACH_SAMPLE = "what is read computes each sample on its own, so keep axis 0 for the samples"
+EACH_SAMPLE = (
+    "what is read computes each sample on its own, so keep axis 0 for the samples (in torch "
+    "batch_first=True, and at export dynamic_axes={input: {0: 'batch'}})"
+)
 
 
 class Arranger:
@@ -216,8 +219,7 @@ class Arranger:
         NetworkError
             If axis 0 is not that of the samples.
         """
-        if self.samples == 1 and len(x.axes) > 1 and not x.axes[0]:
-            x = x.with_sample()
+        x = self.one_sample_first(x)
         if not x.samples_first:
             raise NetworkError(
                 f"{name}: axis 0 of a value of shape {shape_text(x.shape)} is not that of the samples alone; "
@@ -227,6 +229,11 @@ class Arranger:
         if number and len(x.axes) == 1:
             return self.add(Squeeze(self.free(f"{name}.number"), (stored,)))
         return stored
+
+    def one_sample_first(self, x: View) -> View:
+        """Where there is one sample, and axis 0 has length 1, that axis is the sample's."""
+        free = len(x.axes) > 1 and all(piece.axis < 0 for piece in x.axes[0])
+        return x.with_sample_in(0) if self.samples == 1 and free else x
 
     def reshaped(self, name: str, x: View, target: Shape) -> View | None:
         """The entries in the same order under another shape; stored as one axis where pieces do not divide."""
@@ -268,6 +275,10 @@ class Arranger:
         result = tuple(max(sizes) for sizes in zip(*(v.shape for v in padded), strict=True))
         fits = all(n in (1, m) for v in padded for n, m in zip(v.shape, result, strict=True))
         places = {_samples_at(view) for view in padded}
+        if self.samples == 1 and len(places) > 1:
+            place = min(place for place in places if place >= 0)
+            padded = [view.with_sample_in(place) for view in padded]
+            places = {place}
         if not fits or len(places) != 1:
             raise NetworkError(
                 f"{name}: values of shapes {', '.join(shape_text(v.shape) for v in values)} do not fit together"

@@ -160,6 +160,7 @@ class _Reader:
         for number, node in in_order(graph.node):
             self._node(number, node)
         outputs = [self._value(value.name, "the result") for value in graph.output]
+        outputs = [self._build.one_sample_first(v) if isinstance(v, View) else v for v in outputs]
         plain = [v.with_sample() if self._vector and isinstance(v, View) else v for v in outputs]
         pairs = zip(plain, outputs, strict=True)
         vectors = tuple(isinstance(p, View) and len(p.axes) > len(v.axes) for p, v in pairs)
@@ -232,6 +233,11 @@ class _Reader:
                     f"({', '.join(str(n or '?') for n in sizes)})"
                 )
             sizes[1:] = told[1:]
+        if sizes and sizes[0] > 1 and 0 in sizes[1:] and value.name not in self._stated:
+            raise NetworkError(
+                f"input {value.name!r} has {sizes[0]} samples (axis 0), and leaves axis {sizes.index(0)} open, "
+                f"as if that were theirs; {EACH_SAMPLE}; a size that is open is stated by shape=…"
+            )
         if not sizes or 0 in sizes[1:]:
             example = ", ".join(["1", *(str(n or 64) for n in sizes[1:] or [0])])
             raise NetworkError(

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from symlump.errors import NetworkError
-from symlump.network.exchange.arranging import shape_text
+from symlump.network.exchange.arranging import EACH_SAMPLE, shape_text
 from symlump.network.exchange.building_steps import StepBuilder
 from symlump.network.exchange.views import Piece, View, all_of, join
 from symlump.network.nodes import Affine, Apply, Concatenate, Pool, Select
@@ -115,6 +115,8 @@ class TokenBuilder(StepBuilder):
                 f"{name}: a product of values of shapes {shape_text(a.shape)} and {shape_text(b.shape)} is not "
                 "read; it is of (samples, …, rows, columns)"
             )
+        if self.samples == 1:  # which may be said to be in any axis
+            a, b = a.with_sample_in(0), b.with_sample_in(0)
         left, right, around = self._batched(name, a), self._batched(name, b), a.axes[0]
         if a.axes[0] and b.axes[0] and [p.size for p in a.axes[0]] != [p.size for p in b.axes[0]]:
             raise NetworkError(
@@ -155,7 +157,8 @@ class TokenBuilder(StepBuilder):
         first = x.axes[0]
         if not first or first[0].axis >= 0 or any(p.axis < 0 for p in first[1:]):
             raise NetworkError(
-                f"{name}: axis 0 of a value of shape {shape_text(x.shape)} does not begin with the samples"
+                f"{name}: axis 0 of a value of shape {shape_text(x.shape)} does not begin with the samples; "
+                f"{EACH_SAMPLE}"
             )
         rest = (first[1:],) if len(first) > 1 else ()
         return self.arranged(name, x, (*rest, *x.axes[1:]))

@@ -87,6 +87,19 @@ class View:
         others = self.axes[1:] if len(self.axes) > 1 and not self.axes[0] else self.axes
         return replace(self, axes=((Piece(-1, 1),), *others))
 
+    def with_sample_in(self, place: int) -> View:
+        """With the one sample there is in some axis: nothing moves, since it has length 1.
+
+        Examples
+        --------
+        >>> x = View("x", (all_of(0, 4), ((Piece(-1, 1)), Piece(1, 2))))
+        >>> x.with_sample_in(0).axes[0]
+        (Piece(axis=-1, size=1, stride=1), Piece(axis=0, size=4, stride=1))
+        """
+        axes = [tuple(piece for piece in axis if piece.axis >= 0) for axis in self.axes]
+        axes[place] = (Piece(-1, 1), *axes[place])
+        return replace(self, axes=tuple(axes))
+
     def of(self, name: str) -> View:
         """Another value of the same shape, in the same view."""
         return replace(self, name=name, label="")

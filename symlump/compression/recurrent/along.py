@@ -1,4 +1,4 @@
-"""A cell and its smaller version along a sequence, enclosed as zonotopes that share their unknowns.
+"""A cell and its smaller version along a sequence, enclosed as affine forms that share their unknowns.
 
 With h the original's state, ĥ that of the smaller one and p the block of each unit, h, ĥ and δ = h − ĥ_p are
 followed. The unknowns are the inputs of every step and what each step leaves open, unit by unit. So what the
@@ -22,7 +22,7 @@ from math import fsum
 import numpy as np
 
 from symlump.enclosures.interval import Interval
-from symlump.enclosures.zonotope import Unknowns, Zonotope, narrower, stacked
+from symlump.enclosures.shared_forms import SharedForms, Unknowns, narrower, stack_forms
 from symlump.errors import FailureError
 from symlump.network.activations.table import activation
 from symlump.network.bounds.bands import straight
@@ -36,7 +36,7 @@ _UNKNOWNS, _STEPS = 4096, 12
 
 
 @dataclass(frozen=True, eq=False)
-class Reading:
+class CellReading:
     """How a dense layer, or every gate of another cell, reads a cell.
 
     Parameters
@@ -76,12 +76,12 @@ class Followed:
 class _Both:
     """A value of the original, of the smaller one, and the difference."""
 
-    whole: Zonotope
-    part: Zonotope
-    apart: Zonotope
+    whole: SharedForms
+    part: SharedForms
+    apart: SharedForms
 
     @property
-    def parts(self) -> list[Zonotope]:
+    def parts(self) -> list[SharedForms]:
         return [self.whole, self.part, self.apart]
 
 
@@ -91,7 +91,7 @@ def follow(
     reach: FloatArray,
     off: FloatArray,
     read_as: IntArray,
-    readings: list[Reading],
+    readings: list[CellReading],
     most: dict[str, float],
     steps: int,
 ) -> Followed:
@@ -236,8 +236,11 @@ class _Pair:
     def _of(self, gate: int, u: _Both | None, h: _Both | None) -> _Both:
         """W·u + b + V·h + d, or one half of that."""
         one, two = self.whole, self.part
-        wholes, parts = list[tuple[FloatArray, Zonotope]](), list[tuple[FloatArray, Zonotope]]()
-        aparts = list[tuple[FloatArray, Zonotope]]()
+        wholes, parts = (
+            list[tuple[FloatArray, SharedForms]](),
+            list[tuple[FloatArray, SharedForms]](),
+        )
+        aparts = list[tuple[FloatArray, SharedForms]]()
         used = [k for k, given in enumerate((u, h)) if given is not None]
         biases = [[some[k][gate] for k in used] for some in self._biases]
         biases.append([self._bias_apart(gate, tuple(used))])
@@ -254,7 +257,7 @@ class _Pair:
             aparts += [(w[gate], given.apart), (self._more[k][gate], given.part)]
         return _Both(
             *(
-                stacked(*(x for _, x in some)).through(np.hstack([w for w, _ in some]), *added)
+                stack_forms(*(x for _, x in some)).through(np.hstack([w for w, _ in some]), *added)
                 for some, added in zip((wholes, parts, aparts), biases, strict=True)
             )
         )
@@ -297,7 +300,7 @@ def _curve(name: str, *ranges: Interval) -> Curve:
     return curve(activation(name), max(float(z.magnitude.max(initial=0.0)) for z in ranges))
 
 
-def _through(phi: Curve, x: Zonotope, z: Interval) -> Zonotope:
+def _through(phi: Curve, x: SharedForms, z: Interval) -> SharedForms:
     band = straight(phi, z)
     return x.line(band.slope, band.offset, band.radius)
 
@@ -305,7 +308,7 @@ def _through(phi: Curve, x: Zonotope, z: Interval) -> Zonotope:
 class _Read:
     """What is read of both, over all steps."""
 
-    def __init__(self, reading: Reading, pair: _Pair) -> None:
+    def __init__(self, reading: CellReading, pair: _Pair) -> None:
         (self._weight, bias), (self._part, other) = reading.whole, reading.part
         self._rows = rows = reading.rows_as
         own = np.zeros(len(self._weight)) if bias is None else bias
@@ -318,9 +321,11 @@ class _Read:
 
     def see(self, h: _Both) -> None:
         """Take one more state in."""
-        close = stacked(h.apart, h.part).through(np.hstack([self._weight, self._more]), self._level)
+        close = stack_forms(h.apart, h.part).through(
+            np.hstack([self._weight, self._more]), self._level
+        )
         both = np.hstack([self._weight, -self._part[self._rows]])
-        far = stacked(h.whole, h.part).through(both, self._level)
+        far = stack_forms(h.whole, h.part).through(both, self._level)
         least = np.minimum(close.range.magnitude, far.range.magnitude)
         self.off.append(np.zeros_like(least) if self._equal else least)
         where = h.part.through(self._part, self._other).range

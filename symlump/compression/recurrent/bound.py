@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from symlump.compression.recurrent.along import Followed, Reading, follow
+from symlump.compression.recurrent.along import CellReading, Followed, follow
 from symlump.compression.recurrent.as_network import bound_unrolled, can_be_unrolled
 from symlump.compression.recurrent.horizon import RecurrentBound
 from symlump.enclosures.arithmetics import Arithmetic
@@ -123,9 +123,9 @@ def _reads(
     small: RecurrentNetwork,
     labels: dict[str, IntArray],
     pruned: dict[str, Cell],
-) -> list[Reading]:
+) -> list[CellReading]:
     """All that reads a cell: once for each place in which it is read, the bias with the first place of all."""
-    found, blocks = list[Reading](), pruned[name].units
+    found, blocks = list[CellReading](), pruned[name].units
     for reader, smaller in zip(original.readers, small.readers, strict=True):
         rows_as = np.arange(len(reader.weight))
         for place in _places(reader.reads, name) if reader.linear else ():
@@ -133,7 +133,7 @@ def _reads(
             bias, other = (None, None) if place else (reader.bias, smaller.bias)
             whole = reader.weight[:, mine], bias
             part = smaller.weight[:, theirs[:blocks]], other
-            found.append(Reading(reader.name, whole, part, rows_as))
+            found.append(CellReading(reader.name, whole, part, rows_as))
     for node, after in zip(original.cells, small.cells, strict=True):
         rows_as = _per_gate(labels[node.name], len(node.cell.input_weight))
         for place in _places(node.reads, name):
@@ -141,7 +141,9 @@ def _reads(
             own = after.cell.input_weight[:, : pruned[node.name].units]
             part = _rows(own[..., theirs[:blocks]]), None
             found.append(
-                Reading(node.name, (_rows(node.cell.input_weight[..., mine]), None), part, rows_as)
+                CellReading(
+                    node.name, (_rows(node.cell.input_weight[..., mine]), None), part, rows_as
+                )
             )
     return found
 
@@ -149,7 +151,7 @@ def _reads(
 def _along(
     cells: tuple[Cell, Cell],
     labels: IntArray,
-    reads: list[Reading],
+    reads: list[CellReading],
     read_as: IntArray,
     drive: _Drive,
     steps: int,
@@ -169,7 +171,7 @@ def _along(
 def _by_steps(
     cells: tuple[Cell, Cell],
     labels: IntArray,
-    reads: list[Reading],
+    reads: list[CellReading],
     read_as: IntArray,
     drive: _Drive,
     steps: int,
@@ -214,7 +216,7 @@ def _by_steps(
 def _together(
     cells: tuple[Cell, Cell],
     labels: IntArray,
-    reads: list[Reading],
+    reads: list[CellReading],
     box: FloatArray,
     found: Followed,
 ) -> Followed:

@@ -1,6 +1,6 @@
 """Values that depend on the same unknowns, enclosed together: an affine form for each, rounded outward.
 
-A zonotope holds x = middle + sides·t + r for some numbers −1 ≤ t_j ≤ 1 that all rows share, and numbers
+They hold x = middle + sides·t + r for some numbers −1 ≤ t_j ≤ 1 that all rows share, and numbers
 r_i of which only their sizes are known, at most error_i. Sums and affine maps keep what rows have in common; a
 product and a function keep its linear part.
 
@@ -24,7 +24,7 @@ _FEW = 8
 
 
 @dataclass(frozen=True, eq=False)
-class Zonotope:
+class SharedForms:
     """Rows middle + sides·t ± error.
 
     Parameters
@@ -62,46 +62,46 @@ class Zonotope:
         """At least \\|middle\\| + \\|sides\\| + error, which is at least \\|x\\|."""
         return grow(np.abs(self.middle) + self.radius, 2)
 
-    def __getitem__(self, rows: IntArray) -> Zonotope:
-        return Zonotope(self.middle[rows], self.sides[rows], self.error[rows])
+    def __getitem__(self, rows: IntArray) -> SharedForms:
+        return SharedForms(self.middle[rows], self.sides[rows], self.error[rows])
 
-    def __add__(self, other: Zonotope) -> Zonotope:
+    def __add__(self, other: SharedForms) -> SharedForms:
         one, two = alike(self, other)
         error = one.error + two.error + gamma(_FEW) * (self.size + other.size)
-        return Zonotope(one.middle + two.middle, one.sides + two.sides, grow(error, _FEW))
+        return SharedForms(one.middle + two.middle, one.sides + two.sides, grow(error, _FEW))
 
-    def __sub__(self, other: Zonotope) -> Zonotope:
-        return self + Zonotope(-other.middle, -other.sides, other.error)
+    def __sub__(self, other: SharedForms) -> SharedForms:
+        return self + SharedForms(-other.middle, -other.sides, other.error)
 
-    def __mul__(self, other: Zonotope) -> Zonotope:
+    def __mul__(self, other: SharedForms) -> SharedForms:
         """Row by row, x·y = m_x·y + m_y·x − m_x·m_y ± rad x · rad y."""
         one, two = alike(self, other)
         a, b = np.abs(one.middle), np.abs(two.middle)
         error = a * two.error + b * one.error + self.radius * other.radius
         error = error + gamma(_FEW) * (self.size * other.size) + TINY
         sides = one.middle[:, None] * two.sides + two.middle[:, None] * one.sides
-        return Zonotope(one.middle * two.middle, sides, grow(error, _FEW))
+        return SharedForms(one.middle * two.middle, sides, grow(error, _FEW))
 
-    def line(self, slope: FloatArray, offset: FloatArray, radius: FloatArray) -> Zonotope:
+    def line(self, slope: FloatArray, offset: FloatArray, radius: FloatArray) -> SharedForms:
         """slope·x + offset ± radius, row by row."""
         error = np.abs(slope) * self.error + radius
         error = error + gamma(_FEW) * (np.abs(slope) * self.size + np.abs(offset)) + TINY
         middle = slope * self.middle + offset
-        return Zonotope(middle, slope[:, None] * self.sides, grow(error, _FEW))
+        return SharedForms(middle, slope[:, None] * self.sides, grow(error, _FEW))
 
-    def through(self, weight: FloatArray, *biases: FloatArray) -> Zonotope:
+    def through(self, weight: FloatArray, *biases: FloatArray) -> SharedForms:
         """W·x + b + …, where each weight and bias may be a real number rounded once."""
         size, terms = np.abs(weight), weight.shape[1] + len(biases) + _FEW
         error = size @ self.error + gamma(terms) * (size @ self.size) + TINY
         middle = weight @ self.middle
         for bias in biases:
             middle, error = middle + bias, error + gamma(terms) * np.abs(bias)
-        return Zonotope(middle, weight @ self.sides, grow(error, terms))
+        return SharedForms(middle, weight @ self.sides, grow(error, terms))
 
-    def within(self, most: float) -> Zonotope:
+    def within(self, most: float) -> SharedForms:
         """The same, where \\|x\\| ≤ ``most`` is known: rows that say less are this range."""
         wide = ~(self.radius < most)
-        return Zonotope(
+        return SharedForms(
             np.where(wide, 0.0, self.middle),
             np.where(wide[:, None], 0.0, self.sides),
             np.where(wide, most, self.error),
@@ -123,21 +123,21 @@ class Unknowns:
     def __init__(self) -> None:
         self.count = 0
 
-    def fresh(self, values: Interval) -> Zonotope:
+    def fresh(self, values: Interval) -> SharedForms:
         """Each value with an unknown of its own."""
         middle, radius = values.ball()
-        return self.settle(Zonotope(middle, np.zeros((middle.size, 0)), radius))
+        return self.settle(SharedForms(middle, np.zeros((middle.size, 0)), radius))
 
-    def settle(self, x: Zonotope) -> Zonotope:
+    def settle(self, x: SharedForms) -> SharedForms:
         """The same, with the error of each row as an unknown of its own, so that rows made of it share it."""
         rows = x.error.size
         sides = np.zeros((rows, self.count + rows))
         sides[:, : x.sides.shape[1]] = x.sides
         sides[:, self.count :] = np.diag(x.error)
         self.count += rows
-        return Zonotope(x.middle, sides, np.zeros(rows))
+        return SharedForms(x.middle, sides, np.zeros(rows))
 
-    def forget(self, parts: list[Zonotope], most: int) -> list[Zonotope]:
+    def forget(self, parts: list[SharedForms], most: int) -> list[SharedForms]:
         """All that is left, with at most so many of the last unknowns: what others add goes into errors."""
         drop = self.count - most
         if drop <= 0:
@@ -146,37 +146,37 @@ class Unknowns:
         return [self.settle(_without(part, drop)) for part in parts]
 
 
-def _without(x: Zonotope, first: int) -> Zonotope:
+def _without(x: SharedForms, first: int) -> SharedForms:
     lost = x.error + np.abs(x.sides[:, :first]).sum(axis=1)
-    return Zonotope(x.middle, x.sides[:, first:], grow(lost, first + 2))
+    return SharedForms(x.middle, x.sides[:, first:], grow(lost, first + 2))
 
 
-def alike(one: Zonotope, two: Zonotope) -> tuple[Zonotope, Zonotope]:
+def alike(one: SharedForms, two: SharedForms) -> tuple[SharedForms, SharedForms]:
     """With as many unknowns: those that only one has stand behind those that both have."""
     most = max(one.sides.shape[1], two.sides.shape[1])
     return _widened(one, most), _widened(two, most)
 
 
-def _widened(x: Zonotope, unknowns: int) -> Zonotope:
+def _widened(x: SharedForms, unknowns: int) -> SharedForms:
     more = unknowns - x.sides.shape[1]
-    return x if not more else Zonotope(x.middle, np.pad(x.sides, ((0, 0), (0, more))), x.error)
+    return x if not more else SharedForms(x.middle, np.pad(x.sides, ((0, 0), (0, more))), x.error)
 
 
-def stacked(*parts: Zonotope) -> Zonotope:
+def stack_forms(*parts: SharedForms) -> SharedForms:
     """The rows of all, one part after another."""
     most = max(part.sides.shape[1] for part in parts)
-    return Zonotope(
+    return SharedForms(
         np.concatenate([part.middle for part in parts]),
         np.concatenate([_widened(part, most).sides for part in parts]),
         np.concatenate([part.error for part in parts]),
     )
 
 
-def narrower(one: Zonotope, two: Zonotope) -> Zonotope:
+def narrower(one: SharedForms, two: SharedForms) -> SharedForms:
     """Of two enclosures of the same numbers, row by row the one with the smaller radius."""
     a, b = alike(one, two)
     first = one.radius <= two.radius
-    return Zonotope(
+    return SharedForms(
         np.where(first, a.middle, b.middle),
         np.where(first[:, None], a.sides, b.sides),
         np.where(first, a.error, b.error),

@@ -7,19 +7,19 @@ import numpy as np
 import pytest
 
 from symlump.enclosures.interval import Interval
-from symlump.enclosures.zonotope import Unknowns, Zonotope, narrower, stacked
+from symlump.enclosures.shared_forms import SharedForms, Unknowns, narrower, stack_forms
 
 
-def drawn(rng: Any, rows: int, unknowns: int) -> Zonotope:
+def drawn(rng: Any, rows: int, unknowns: int) -> SharedForms:
     scale = 10.0 ** rng.integers(-12, 3, (rows, 1))
-    return Zonotope(
+    return SharedForms(
         rng.normal(size=rows) * scale[:, 0],
         rng.normal(size=(rows, unknowns)) * scale,
         np.abs(rng.normal(size=rows)) * scale[:, 0] * (rng.random(rows) < 0.5),
     )
 
 
-def value(x: Zonotope, t: list[Fraction], rest: list[int]) -> list[Fraction]:
+def value(x: SharedForms, t: list[Fraction], rest: list[int]) -> list[Fraction]:
     """Exactly, with each error taken at −1, 0 or 1 times its size."""
     return [
         Fraction(m) + sum(Fraction(s) * u for s, u in zip(row, t, strict=True)) + r * Fraction(e)
@@ -27,7 +27,7 @@ def value(x: Zonotope, t: list[Fraction], rest: list[int]) -> list[Fraction]:
     ]
 
 
-def holds(x: Zonotope, t: list[Fraction], exact: list[Fraction]) -> bool:
+def holds(x: SharedForms, t: list[Fraction], exact: list[Fraction]) -> bool:
     """Whether the form with these unknowns holds the value, by no more than its error."""
     plain = value(x, t, [0] * x.error.size)
     return all(
@@ -61,7 +61,7 @@ def test_every_operation_holds_the_real_value(seed: int) -> None:
         sum((Fraction(w) * p for w, p in zip(row, [*a, *b], strict=True)), Fraction(c))
         for row, c in zip(weight, bias, strict=True)
     ]
-    assert holds(stacked(x, y).through(weight, bias), t, exact)
+    assert holds(stack_forms(x, y).through(weight, bias), t, exact)
 
 
 def test_errors_become_unknowns_and_old_unknowns_errors() -> None:
@@ -80,10 +80,10 @@ def test_errors_become_unknowns_and_old_unknowns_errors() -> None:
 
 
 def test_what_is_known_and_the_narrower_of_two() -> None:
-    x = Zonotope(np.array([0.5, 0.0]), np.array([[0.25], [3.0]]), np.zeros(2))
+    x = SharedForms(np.array([0.5, 0.0]), np.array([[0.25], [3.0]]), np.zeros(2))
     capped = x.within(1.0)
     assert capped.middle.tolist() == [0.5, 0.0] and capped.error.tolist() == [0.0, 1.0]
     assert capped.sides.tolist() == [[0.25], [0.0]]
-    other = Zonotope(np.array([0.4, 0.0]), np.zeros((2, 3)), np.array([0.5, 0.5]))
+    other = SharedForms(np.array([0.4, 0.0]), np.zeros((2, 3)), np.array([0.5, 0.5]))
     best = narrower(x, other)
     assert best.middle.tolist() == [0.5, 0.0] and best.error.tolist() == [0.0, 0.5]

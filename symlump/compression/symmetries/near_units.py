@@ -209,7 +209,7 @@ def _grouped(
     images = groups[-count:]
     groups = groups[:count]
     signs = np.where(groups <= images, 1.0, -1.0)
-    return Partition(np.minimum(groups, images)).labels, signs
+    return Partition(np.minimum(groups, images)).labels.copy(), signs
 
 
 def _representative(

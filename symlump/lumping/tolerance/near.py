@@ -137,7 +137,7 @@ def _components(count: int, i: IntArray, j: IntArray, merged: IntArray | None = 
         j = np.concatenate([j, first[np.unique(merged, return_inverse=True)[1].ravel()]])
     graph = sparse.coo_array((np.ones(i.size, dtype=np.int8), (i, j)), shape=(count, count))
     label = connected_components(graph, directed=False)[1]
-    return Partition(label).labels
+    return Partition(label).labels.copy()
 
 
 def _projections(rows: sparse.csr_array, norm: int) -> FloatArray:

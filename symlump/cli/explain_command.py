@@ -54,7 +54,9 @@ def fill(parser: argparse.ArgumentParser) -> None:
         parser,
         "a model: .ode, .net, .tra, .xml, .sbml, .txt; or a network: .safetensors, .pt, .onnx",
     )
-    parser.add_argument("x", help="a variable; of a network: the file of the smaller one")
+    parser.add_argument(
+        "x", nargs="?", help="a variable; of a network: the file of the smaller one"
+    )
     parser.add_argument("y", nargs="?", help="another variable")
     parser.add_argument("--method", choices=("forward", "backward"), default="forward")
     parser.add_argument("--initial", choices=("one", "file", "values"), default="file")
@@ -91,16 +93,21 @@ def run(options: argparse.Namespace) -> Answer:
             raise MethodError(
                 f"explain compares two networks, the original first; {options.y!r} is one argument too many"
             )
+        if options.x is None:
+            raise MethodError(
+                "explain compares two networks, the original and a smaller one: "
+                + shlex.join(["symlump", "explain", options.file, "SMALLER"])
+            )
         if Path(options.x).suffix.lower() in SUFFIXES:
             raise _mixed(options.x, options.file)
         from symlump.cli.networks.explain_network import explain_networks
 
         return explain_networks(options)
     refuse(options, _OF_NETWORKS, f"is for networks; {options.file} is not one")
-    if Path(options.x).suffix.lower() in NETWORKS:
+    if options.x is not None and Path(options.x).suffix.lower() in NETWORKS:
         raise _mixed(options.file, options.x)
-    if options.y is None:
-        given = names(options.x)  # perhaps both, with a comma between them
+    if options.x is None or options.y is None:
+        given = names(options.x or "ONE,ANOTHER")  # perhaps both, with a comma between them
         two = given if len(given) == 2 else [options.x, "ANOTHER"]
         raise MethodError(
             f"two variables are compared: {shlex.join(['symlump', 'explain', options.file, *two])}"

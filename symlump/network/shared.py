@@ -87,6 +87,30 @@ def holding(layers: Sequence[Affine]) -> list[Affine]:
     return [layers[number] for number in sorted({*holders(layers)})]
 
 
+def transposed_twins(layers: Sequence[Affine]) -> list[tuple[Affine, Affine]]:
+    """Layers whose weights are those of an earlier one, transposed, as decoders have those of their encoders.
+
+    Examples
+    --------
+    >>> a = Affine("a", ("x",), np.array([[1.0, 2.0]]))
+    >>> b = Affine("b", ("a",), a.weight.T)
+    >>> [(one.name, two.name) for one, two in transposed_twins([a, b])]
+    [('a', 'b')]
+    """
+    found: list[tuple[Affine, Affine]] = []
+    held: dict[bytes, Affine] = {}
+    for layer in holding(layers):
+        weight = layer.weight
+        if weight.ndim != 2 or np.unique(weight).size < 2:
+            continue
+        turned = weight.tobytes()
+        if turned in held and held[turned].weight.shape == weight.shape[::-1]:
+            found.append((held[turned], layer))
+        else:
+            held.setdefault(weight.T.tobytes(), layer)
+    return found
+
+
 def sharing(layers: Iterable[Affine]) -> dict[str, tuple[Affine, ...]]:
     """The layers that share their weights, or only biases, by the names of these.
 

@@ -212,21 +212,34 @@ def _distinct(rows: Sequence[IntArray]) -> int:
 def find_ties(
     network: Network,
     apart: Collection[str] = (),
+    groups: Mapping[str, tuple[str, int]] | None = None,
+    pairs: Collection[str] = (),
 ) -> Ties:
     """Find the units of a network, and which may merge.
 
     Parameters
     ----------
+    network : Network
     apart : collection of str
         Steps whose channels are units of their own, so that what they read is as free as if they did not read
         it: selections, which need each of theirs, and other steps where units meet.
+    groups : mapping, optional
+        As :func:`symlump.network.written.grouped.groups_of` returns them; those of the network, unless given.
+    pairs : collection of str
+        Attentions that leave free only which queries and keys they read.
     """
-    return _Finder(network, apart).ties
+    return _Finder(network, apart, groups_of(network) if groups is None else groups, pairs).ties
 
 
 class _Finder:
-    def __init__(self, network: Network, apart: Collection[str]) -> None:
-        self._network, self._apart = network, apart
+    def __init__(
+        self,
+        network: Network,
+        apart: Collection[str],
+        groups: Mapping[str, tuple[str, int]],
+        pairs: Collection[str],
+    ) -> None:
+        self._network, self._apart, self._groups, self._free = network, apart, groups, pairs
         self._count = 0
         self._makers: list[str] = []  # what makes units, and how many, before any are tied
         self._made_by: list[int] = []
@@ -236,7 +249,6 @@ class _Finder:
         self._positions: dict[str, IntArray] = {}
         self._heads: list[tuple[str, IntArray, IntArray]] = []  # which heads read which units
         self._parts = owned_parts(network)
-        self._groups = groups_of(network)
         self._rearranged: set[str] = set()
         for node in network.nodes:
             self._units[node.name], self._positions[node.name] = self._pass(node)
@@ -294,7 +306,8 @@ class _Finder:
             case _ if passes_units(node) or isinstance(node, Affine):
                 return given[0]
             case Attention(heads=heads):
-                self._fixed += [units for units, _ in given[:2]]
+                if node.name not in self._free:
+                    self._fixed += [units for units, _ in given[:2]]
                 units, _ = given[2]
                 # What two heads make of a unit are two values.
                 if np.unique(units).size < units.size:

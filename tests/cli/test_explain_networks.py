@@ -141,3 +141,15 @@ def test_recurrent_files(tmp_path, monkeypatch, capsys):
     assert "bound_steps(steps, (low, high))" in text
     assert main(["explain", "gru.safetensors", "masked.safetensors", "--box", "-1", "1"]) == 1
     assert capsys.readouterr().out == text  # the map all the same
+
+
+def test_what_is_missing_is_said(files, tmp_path, capsys):
+    (tmp_path / "m.ode").write_text(
+        "begin model m\nbegin init\nx y\nend init\nbegin ODE\nd(x) = -x\nd(y) = -y\nend ODE\nend model\n"
+    )
+    for file, wanted in (
+        (files[0], "symlump explain net.safetensors SMALLER"),
+        ("m.ode", "m.ode ONE ANOTHER"),
+    ):
+        assert main(["explain", file]) == 2
+        assert wanted in capsys.readouterr().err

@@ -349,3 +349,36 @@ def test_the_report_of_another_network_says_so_and_one_of_many_layers_stays_shor
     text = str(sl.explain_reduction(deep, result)).splitlines()
     assert len(text) <= 24 and "and 9 layers with smaller ε" in "\n".join(text)
     assert "weights set to 0 do not matter" in "\n".join(text)
+
+
+class Tied(torch.nn.Module):
+    """A decoder with the weights of its encoder."""
+
+    def __init__(self, units):
+        super().__init__()
+        self.into, self.shift = torch.nn.Linear(4, units), torch.nn.Parameter(torch.zeros(4))
+
+    def forward(self, x):
+        return torch.nn.functional.linear(
+            torch.tanh(self.into(x)), self.into.weight.t(), self.shift
+        )
+
+
+def test_transposed_weights_count_once():
+    torch.manual_seed(0)
+    large, small, kept = Tied(6), Tied(4), [0, 2, 3, 5]
+    with torch.no_grad():
+        small.into.weight[:], small.into.bias[:] = large.into.weight[kept], large.into.bias[kept]
+    explanation = sl.explain_reduction(large, small, example=torch.zeros(1, 4))
+    assert explanation.sizes == tuple(
+        sum(p.numel() for p in m.parameters()) for m in (large, small)
+    )
+    assert explanation.unit_maps[0].tolist() == [0, -1, 1, 2, -1, 3]
+    assert "Weights of linear are those of into, transposed" in str(explanation)
+    assert str(explanation).startswith("34 → 24 weights and biases")
+    # What was merged is no longer one the other: both are counted.
+    merged = sl.compress(sl.from_torch(large, torch.zeros(1, 4)), sl.Symmetric(retain=0.7)).network
+    assert sl.explain_reduction(sl.from_torch(large, torch.zeros(1, 4)), merged).sizes == (
+        34,
+        merged.parameters,
+    )

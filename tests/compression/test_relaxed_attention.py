@@ -11,7 +11,7 @@ from torch import nn
 import symlump as sl
 from symlump.cli.main import main
 from symlump.errors import MethodError, NetworkError
-from symlump.network.step_nodes import Attention
+from symlump.network.step_nodes import Attention, Regrid
 
 
 class Block(nn.Module):
@@ -166,18 +166,96 @@ def test_planted_pairs_heads_and_branches_that_merged_are_found(what):
     assert np.abs(explanation.reference.flat(x) - pruned.flat(x)).max() < 1e-11
 
 
-def test_a_pair_that_was_removed_is_refused_by_name():
-    torch.manual_seed(0)
-    network = sl.from_torch(Heads().eval(), torch.zeros(1, 4, 3))
+def cut(network, pairs, values, scale=None):
+    """The network with these pairs and values of its heads alone."""
     nodes = []
     for node in network.nodes:
         if node.name in ("q", "k"):
-            node = replace(node, weight=node.weight[1:], bias=node.bias[1:])
+            node = replace(node, weight=node.weight[pairs], bias=node.bias[pairs])
+        if node.name == "v":
+            node = replace(node, weight=node.weight[values], bias=node.bias[values])
+        if node.name == "o":
+            node = replace(node, weight=node.weight[:, values])
         if isinstance(node, Attention):
-            node = replace(node, pairs=node.pairs[1:])
+            heads = {"pairs": np.sort(node.pairs[pairs]), "heads": np.sort(node.heads[values])}
+            node = replace(node, **heads, scale=scale or node.scale)
         nodes.append(node)
-    with pytest.raises(MethodError, match=r"adds up \[4, 4\] products .* network \[3, 4\]"):
-        sl.explain_reduction(network, replace(network, nodes=tuple(nodes)))
+    return replace(network, nodes=tuple(nodes))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_pairs_that_were_removed_are_named(seed):
+    """Where a query or a key was nearly 0 and its pair is gone, just that is said, whatever else went."""
+    torch.manual_seed(seed)
+    rng, model = np.random.default_rng(seed), Heads().eval()
+    pairs = np.concatenate([4 * h + np.sort(rng.permutation(4)[:2]) for h in (0, 1)])
+    values = np.concatenate([4 * h + np.sort(rng.permutation(4)[:3]) for h in (0, 1)])
+    gone = np.setdiff1d(np.arange(8), pairs)
+    zero = {"q": gone[:2], "k": gone[2:]}
+    with torch.no_grad():
+        for name, rows in zero.items():
+            model.get_submodule(name).weight[rows] *= 1e-4
+            model.get_submodule(name).bias[rows] *= 1e-4
+    network = sl.from_torch(model, torch.zeros(1, 4, 3))
+    small = cut(network, pairs, values)
+    explanation = sl.explain_reduction(network, small)
+    for name, kept in (("q", pairs), ("k", pairs), ("v", values)):
+        units = np.full(8, -1)
+        units[kept] = np.arange(kept.size)
+        assert explanation.named_unit_maps[name].tolist() == units.tolist()
+    rows = {row.name: row for row in explanation.layers}
+    for name in "qk":
+        assert (rows[name].zero, rows[name].unread, rows[name].exact) == (2, 2, 4)
+        assert 0 < rows[name].eps < 1e-3
+    lost = [np.linalg.norm(k.weight[zero[k.name]]) for k in network.layers if k.name in zero]
+    lost += [np.linalg.norm(k.bias[zero[k.name]]) for k in network.layers if k.name in zero]
+    (out,) = (k.weight for k in network.layers if k.name == "o")
+    lost.append(np.linalg.norm(np.delete(out, values, axis=1)))
+    assert explanation.defect == pytest.approx(np.linalg.norm(lost))
+    x = rng.uniform(-1, 1, (20, 4, 3))
+    assert np.abs(explanation.reference.flat(x) - small.flat(x)).max() < 1e-12
+
+
+def test_a_factor_of_scores_that_changed_is_counted_with_the_queries():
+    torch.manual_seed(0)
+    network = sl.from_torch(Heads().eval(), torch.zeros(1, 4, 3))
+    small = cut(network, np.array([0, 1, 2, 5, 6, 7]), np.arange(8), 1 / np.sqrt(3))
+    explanation = sl.explain_reduction(network, small)
+    assert "scores by another factor" in str(explanation)
+    x = np.random.default_rng(0).uniform(-1, 1, (20, 4, 3))
+    assert np.abs(explanation.reference.flat(x) - small.flat(x)).max() < 1e-12
+    rows = {row.name: row for row in explanation.layers}
+    assert rows["q"].exact == 0 and rows["k"].exact == 6
+    whole = cut(network, np.arange(8), np.arange(8), 1.0)  # √4 = 2 times as much as before
+    explanation = sl.explain_reduction(network, whole)
+    (query,) = (layer for layer in network.layers if layer.name == "q")
+    assert explanation.defect == pytest.approx(
+        np.hypot(*map(np.linalg.norm, (query.weight, query.bias)))
+    )
+
+
+def test_pairs_of_heads_in_another_order_are_refused_by_name():
+    torch.manual_seed(0)
+    network = sl.from_torch(Heads().eval(), torch.zeros(1, 4, 3))
+    order = np.r_[4:8, 0:4]
+    small = cut(network, order, order)
+    small = cut(small, np.r_[0:3, 4:8], np.arange(8))
+    with pytest.raises(
+        MethodError, match=r"adds up \[4, 4\] products .* network \[3, 4\]; .* order"
+    ):
+        sl.explain_reduction(network, small)
+
+
+def test_a_normalisation_of_fewer_channels_is_refused_by_name():
+    large, small = Model(), Model()
+    for model in (large, small):
+        model.blocks = nn.Sequential(Block())
+    small.into, small.out, small.blocks = nn.Linear(3, 6), nn.Linear(6, 2), Block(width=6, values=3)
+    with pytest.raises(
+        MethodError, match=r"first.* normalises 8 channels .* 6 in the reduced"
+    ) as error:
+        sl.explain_reduction(large, small, example=torch.zeros(1, 4, 3))
+    assert "array" not in str(error.value)
 
 
 @pytest.mark.parametrize("method", [sl.Symmetric(retain=0.5), sl.AFDE(retain=0.4)])
@@ -193,3 +271,38 @@ def test_branches_of_sums_that_merged_in_other_ways(method):
     assert any(row.merged for row in rows.values())
     for name, layer in ((layer.name, layer) for layer in small.layers):
         assert rows[name].blocks == layer.units
+
+
+class Patches(Heads):
+    """The same between places of a picture: queries, keys and values are laid out anew before they meet."""
+
+    def __init__(self):
+        super().__init__()
+        self.into = nn.Conv2d(1, 8, 2, 2)
+
+    def forward(self, x):
+        h = torch.tanh(self.into(x)).flatten(2).transpose(1, 2)
+        q, k, v = (f(h).unflatten(-1, (2, 4)).transpose(1, 2) for f in (self.q, self.k, self.v))
+        mixed = nn.functional.scaled_dot_product_attention(q, k, v)
+        return self.out((h + self.o(mixed.transpose(1, 2).flatten(2))).mean(1))
+
+
+def test_pairs_of_patches_that_merged_or_went_are_found():
+    torch.manual_seed(0)
+    model = Patches().eval()
+    with torch.no_grad():
+        for layer in (model.q, model.k):
+            layer.weight[:], layer.bias[:] = layer.weight[PAIR], layer.bias[PAIR]
+    network = sl.from_torch(model, torch.zeros(1, 1, 4, 4))
+    assert any(isinstance(node, Regrid) for node in network.nodes)
+    x = np.random.default_rng(0).uniform(-1, 1, (20, 1, 4, 4))
+    merged = sl.explain_reduction(network, sl.compress(network, sl.AFDE(eps=0)).network)
+    assert merged.exact and merged.named_unit_maps["q"].tolist() == [0, 1, 2, 2, 3, 4, 5, 6]
+    kept = np.array([0, 1, 3, 4, 5, 7])
+    small = cut(network, kept, np.arange(8), 1 / np.sqrt(3))
+    explanation = sl.explain_reduction(network, small)
+    assert "scores by another factor" in str(explanation)
+    for name in "qk":
+        assert np.flatnonzero(explanation.named_unit_maps[name] < 0).size == 2
+        assert explanation.named_unit_maps[name][[6]].tolist() == [-1]
+    assert np.abs(explanation.reference.flat(x) - small.flat(x)).max() < 1e-12

@@ -1,6 +1,7 @@
 """Grouped convolutions, depthwise ones, and weights that several layers share, as relaxed lumpings."""
 
 import copy
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -183,3 +184,42 @@ def test_weights_that_are_no_longer_shared_are_said_to_be_so():
 def test_a_layer_with_other_groups_is_refused():
     with pytest.raises(MethodError, match="not one computation"):
         sl.explain_reduction(Groups(groups=4), Groups(groups=2), example=torch.zeros(1, 1, 6, 6))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_copies_in_several_groups_merge(seed):
+    """Two copies of a channel, read by different groups, are one that both read."""
+    torch.manual_seed(seed)
+    rng, model = np.random.default_rng(seed), Groups().eval()
+    copies = np.arange(8)
+    copies[rng.choice([2, 3])] = rng.choice([0, 1])
+    copies[rng.choice([6, 7])] = rng.choice([4, 5])
+    with torch.no_grad():
+        model.a.weight[:], model.a.bias[:] = model.a.weight[copies], model.a.bias[copies]
+    network = sl.from_torch(model, torch.zeros(1, 1, 6, 6))
+    small = sl.compress(network, sl.Symmetric(eps=0)).network
+    explanation = sl.explain_reduction(network, small)
+    _, expected = np.unique(copies, return_inverse=True)
+    assert explanation.named_unit_maps["a"].tolist() == expected.tolist()
+    assert explanation.exact and explanation.layers[0].blocks == 6
+    assert explanation.layers[0].merged == 4
+    check(explanation, np.random.default_rng(0).uniform(-1, 1, (20, 1, 6, 6)))
+
+
+@pytest.mark.parametrize(
+    "method",
+    [sl.Symmetric(retain=0.5), sl.AFDE(retain=0.6, distance="coefficients"), sl.Dependence(0.6)],
+    ids=["Symmetric", "AFDE by coefficients", "Dependence"],
+)
+def test_groups_that_keep_other_numbers_of_units(method):
+    torch.manual_seed(0)
+    network = sl.from_torch(Groups().eval(), torch.zeros(1, 1, 6, 6))
+    with_copies = [
+        replace(k, weight=k.weight[[0, 0, 2]]) if k.name == "b.group1" else k
+        for k in network.layers
+    ]
+    network = network.with_layers(with_copies)
+    small = sl.compress(network, method).network
+    explanation = sl.explain_reduction(network, small)
+    assert sum(layer.units - layer.blocks for layer in explanation.layers) > 0
+    check(explanation, np.random.default_rng(0).uniform(-1, 1, (20, 1, 6, 6)))

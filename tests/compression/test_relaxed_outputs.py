@@ -9,7 +9,8 @@ from torch import nn
 from torch.nn import functional
 
 import symlump as sl
-from symlump.compression.relaxed.quotient import STAYS, UNREAD, Quotient, UnitMap
+from symlump.compression.relaxed.quotient import Quotient
+from symlump.compression.relaxed.selected import STAYS, UNREAD, UnitMap
 from symlump.network.chain import Layer
 from tests.compression.test_relaxed import random_network, split
 

@@ -1,9 +1,12 @@
 """Recurrent cells as relaxed lumpings: one map for all steps, planted and found; bounds over a horizon hold."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils import prune
 
 import symlump as sl
 from symlump.compression.relaxed.recurrent_steps import two_steps
@@ -115,3 +118,80 @@ def test_mistakes():
         sl.explain_reduction(Model(nn.GRU, 3), gru)
     with pytest.raises(MethodError, match="bound_steps"):
         sl.explain_reduction(gru, Model(nn.GRU, 3)).bound((-1, 1))
+
+
+def masked(model):
+    """What torch's own pruning sets to 0: the smallest weights of the cells, all together."""
+    small = copy.deepcopy(model)
+    names = [name for name, _ in small.r.named_parameters() if name.startswith("weight")]
+    held = [(small.r, name) for name in names]
+    prune.global_unstructured(held, prune.L1Unstructured, amount=0.4)
+    for module, name in held:
+        prune.remove(module, name)
+    return small
+
+
+def rounded(model):
+    """All weights on a grid of 16 steps a row."""
+    small = copy.deepcopy(model)
+    with torch.no_grad():
+        for weight in small.parameters():
+            step = weight.abs().amax(-1, keepdim=True) / 8
+            weight[:] = (weight / step).round() * step
+    return small
+
+
+def cut(model):
+    """Units 1 and 4 of every cell are gone."""
+    width, kept = model.l.weight.shape[1], [0, 2, 3, 5]
+    small = Model(type(model.r), 4, model.r.num_layers)
+    here = dict(model.r.named_parameters())
+    with torch.no_grad():
+        for name, there in small.r.named_parameters():
+            array = here[name].unflatten(0, (-1, width))[:, kept].flatten(0, 1)
+            there[:] = array[:, kept] if array.shape[-1] == width and array.ndim > 1 else array
+        small.l.weight[:], small.l.bias[:] = model.l.weight[:, kept], model.l.bias
+    return small
+
+
+def afde(**more):
+    return lambda model: sl.compress(model, sl.AFDE(**more)).model
+
+
+X = np.random.default_rng(1).uniform(-1, 1, (30, 6, 3)).astype(np.float32)
+#: Every way in which cells are reduced here (AFDE), and ways of other tools.
+WAYS = {
+    "AFDE": afde(retain=0.6),
+    "AFDE by closure": afde(retain=0.6, linkage="closure"),
+    "AFDE without refit": afde(retain=0.6, refit=False),
+    "AFDE with data": afde(retain=0.6, inputs=X),
+    "AFDE stepping": afde(retain=0.6, steps=5),
+    "mask": masked,
+    "rounding": rounded,
+    "removed units": cut,
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_way_to_reduce_cells(kind, way):
+    torch.manual_seed(0)
+    model = Model(KINDS[kind], 6, layers=2 if kind == "RNN" else 1)
+    small = WAYS[way](model)
+    explanation = sl.explain_reduction(model, small)
+    x = X.astype(float)
+    one, two = (net.flat(x[:, 0], x[:, 1]) for net in (explanation.reference, explanation.reduced))
+    assert np.abs(one - two).max() < 1e-11
+    if way in ("mask", "rounding"):
+        assert all(units.tolist() == list(range(6)) for units in explanation.unit_maps)
+        there = dict(small.named_parameters())
+        lost = sum(((a - there[k]) ** 2).sum().item() for k, a in model.named_parameters())
+        assert explanation.defect == pytest.approx(np.sqrt(lost), rel=1e-4)
+        assert "weights set to 0" in str(explanation)  # by rounding, too
+    if way == "removed units":
+        for units in explanation.unit_maps:
+            assert units.tolist() == [0, -1, 1, 2, -1, 3]
+    bound = explanation.bound_steps(2, (-1, 1))
+    x = torch.from_numpy(x)[:, :2]
+    far = (model.double()(x) - small.double()(x)).abs().amax((0, 1)).detach().numpy()
+    assert np.all(far > 0) and np.all(far <= bound.readers["l"])

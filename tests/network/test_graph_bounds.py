@@ -138,7 +138,7 @@ def test_a_bound_that_says_nothing_is_called_vacuous():
     f = sl.Network.dense([[[1.0], [1.0]], [[1.0, 1.0]]])
     g = sl.Network.dense([[[1.0]], [[-5.0]]])
     bound = bound_difference(f, g, (-1, 1))
-    assert bound.vacuous and "vacuous: output 0 has the bound" in str(bound)
+    assert bound.vacuous and "vacuous: output 1 has the bound" in str(bound)
     assert not bound_difference(f, f, (-1, 1)).vacuous
 
 
@@ -231,7 +231,7 @@ def test_a_bound_of_several_inputs_that_says_nothing_is_called_vacuous():
     g = f.with_layers([Affine("b", ("sum",), np.array([[-1.0]]))])
     bound = bound_difference(f, g, np.array([[0.0, 1.0], [0.0, 1.0]]))
     assert bound.vacuous and bound.values[1] == pytest.approx(4.0)
-    assert "vacuous: output 1 has the bound 4" in str(bound)
+    assert "vacuous: output 2 has the bound 4" in str(bound)
 
 
 class Tokens(nn.Module):

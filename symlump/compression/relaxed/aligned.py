@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import fields, replace
 
 import numpy as np
 
 from symlump.compression.relaxed.meeting import alike_but_heads, place_meetings
-from symlump.compression.relaxed.selected import Placed, select_alike
+from symlump.compression.relaxed.selected import Placed, select_alike, trace
 from symlump.errors import MethodError
 from symlump.network.chain import Chain, Layer
 from symlump.network.network import Network
 from symlump.network.nodes import Affine, Concatenate, Node, Select
+from symlump.network.step_nodes import Attention, Operation
 from symlump.network.written.grouped import families
 
 #: What two networks may differ in: weights, names, and types of numbers in files.
@@ -46,6 +47,7 @@ def align(original: Network, reduced: Network) -> tuple[Network, Network, Placed
         one, two = _composed(one), _composed(two)
         found = select_alike(one, two)
     one, two, given = found or (one, two, Placed())
+    two = _with_scales(one, two)
     given = place_meetings(one, two, given) if found else given
     two = _renamed(one, two, given)
     if _shared(one) != _shared(two):
@@ -135,6 +137,44 @@ def _composed(network: Network) -> Network:
     return replace(network, nodes=tuple(nodes))
 
 
+def _with_scales(original: Network, reduced: Network) -> Network:
+    """The reduced network, where factors of its attentions are those of the original: s·qᵀk = t·(s/t·q)ᵀk."""
+    for one, two in zip(original.nodes, reduced.nodes, strict=False):
+        if (
+            not (isinstance(one, Attention) and isinstance(two, Attention))
+            or one.scale == two.scale
+        ):
+            continue
+        path, channels = trace(reduced, two.inputs[0])
+        layer = reduced.named[path[-1]]
+        # Nothing else may read these channels, and the layer holds weights of its own.
+        others = [
+            node.index if isinstance(node, Select) else np.arange(reduced.shapes[layer.name][0])
+            for node in reduced.nodes
+            if layer.name in node.inputs and node.name not in (*path, two.name)
+        ]
+        alone = (
+            all(reduced.readers[name] == 1 for name in path[:-1]) and two.inputs.count(path[0]) == 1
+        )
+        taken = any(np.isin(index, channels).any() for index in others)
+        if (
+            not isinstance(layer, Affine)
+            or layer.weight_name
+            or layer.bias_name
+            or taken
+            or not alone
+        ):
+            continue
+        factor = np.ones(layer.units)
+        factor[channels] = two.scale / one.scale
+        bias = None if layer.bias is None else layer.bias * factor
+        weight = layer.weight * factor.reshape(-1, *(1,) * (layer.weight.ndim - 1))
+        moved, scaled = replace(layer, weight=weight, bias=bias), replace(two, scale=one.scale)
+        made: dict[str, Node] = {layer.name: moved, two.name: scaled}
+        reduced = replace(reduced, nodes=tuple(made.get(n.name, n) for n in reduced.nodes))
+    return reduced
+
+
 def _is_place_by_place(node: Affine) -> bool:
     return (
         not node.depthwise
@@ -166,6 +206,7 @@ def _renamed(original: Network, reduced: Network, given: Placed) -> Network:
         # What is selected, and heads, may be narrower; Quotient looks whether these are the same units.
         alike = isinstance(one, Select) or _alike(one, alike_but_heads(one, node, given))
         if type(one) is not type(two) or node.inputs != one.inputs or not alike:
+            _refuse_other_means(original, reduced)
             raise _differ(
                 f"step {one.name!r} of the original ({_described(one)}) meets {two.name!r} "
                 f"({_described(two)})"
@@ -181,6 +222,22 @@ def _renamed(original: Network, reduced: Network, given: Placed) -> Network:
                 f"an output has shape {original.shapes[name]} in one, {network.shapes[name]} in the other"
             )
     return network
+
+
+def _refuse_other_means(original: Network, reduced: Network) -> None:
+    """Raise where a step normalises other numbers of channels."""
+    for one, two in zip(original.nodes, reduced.nodes, strict=True):
+        if not (isinstance(one, Operation) and isinstance(two, Operation) and one.inputs):
+            continue
+        widths = [net.shapes[node.inputs[0]][0] for net, node in ((original, one), (reduced, two))]
+        together = one.kind == two.kind == "normalise" and 1 in one.options["axes"]
+        if together and widths[0] != widths[1]:
+            raise MethodError(
+                f"{one.name} normalises {widths[0]} channels together in the original, {widths[1]} in the "
+                "reduced network: mean and variance are other functions of those that are left, so this is no "
+                "lumping of the original. What can be explained is what was cut between such steps: hidden "
+                "units of dense parts, pairs and values inside heads"
+            )
 
 
 def _alike(one: Node, two: Node) -> bool:
@@ -203,15 +260,32 @@ def _equal(a: object, b: object) -> bool:
 def _described(node: Node) -> str:
     if isinstance(node, Affine):
         return f"a layer with weights of shape {_times(node.weight.shape)}"
-    shown = [
-        f"{field.name} {getattr(node, field.name)}"
-        for field in fields(node)
-        if field.name not in _OWN
+    named = [
+        (field.name, getattr(node, field.name)) for field in fields(node) if field.name not in _OWN
     ]
-    return " ".join([type(node).__name__, *shown])
+    shown = [f"{name} {value}" for name, value in named if _is_plain(value) and value]
+    arrays = [
+        array
+        for _, value in named
+        for array in (value if isinstance(value, tuple) else (value,))
+        if isinstance(array, np.ndarray)
+    ]
+    sizes = ["of " + " and ".join(_times(array.shape) for array in arrays)] if arrays else []
+    return " ".join([type(node).__name__, *shown, *sizes])
 
 
-def _times(shape: Iterable[int]) -> str:
+def _is_plain(value: object) -> bool:
+    """Whether a value is short when it is printed: numbers and words, but no arrays."""
+    if isinstance(value, dict):
+        value = tuple(value.values())
+    return (
+        all(map(_is_plain, value))
+        if isinstance(value, tuple)
+        else not isinstance(value, np.ndarray)
+    )
+
+
+def _times(shape: Sequence[int]) -> str:
     return "×".join(map(str, shape))
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from symlump.compression.relaxed.quotient import STAYS, UnitMap
+from symlump.compression.relaxed.selected import STAYS, UnitMap
 from symlump.ode.exact import FloatArray, IntArray
 
 _LEAST = (

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from symlump.compression.relaxed.quotient import CONSTANT, STAYS, UNREAD, ZERO, Quotient
+from symlump.compression.relaxed.quotient import Quotient
 from symlump.compression.relaxed.readings import Marks
+from symlump.compression.relaxed.selected import CONSTANT, STAYS, UNREAD, ZERO
 from symlump.network.network import Network
 from symlump.network.nodes import Affine
-from symlump.network.shared import holding
+from symlump.network.shared import holding, transposed_twins
+from symlump.network.step_nodes import Attention
 from symlump.network.written.grouped import groups_of
 from symlump.ode.exact import FloatArray, IntArray
 from symlump.tables import table_html, table_text
@@ -37,6 +39,11 @@ _LARGE = 0.5  # of the norm of all weights
 _UNTIED = """\
 Weights that several layers of the original share are no longer shared in the reduced network, so each of these
 layers has a map of its own."""
+_TRANSPOSED = """\
+Weights of {two} are those of {one}, transposed. They are counted once; δ counts a change of each."""
+_RESCALED = """\
+Attention multiplies its scores by another factor in the reduced network; that is counted as a change of the
+weights of its queries."""
 
 
 @dataclass(frozen=True)
@@ -121,14 +128,15 @@ def _changed(layer: LayerExplanation) -> str:
     for count, how in (
         (layer.zero, "removed as always 0"),
         (layer.constant, "removed as constant"),
-        (
-            layer.unread,
-            "removed with the weights that read " + ("them" if layer.unread > 1 else "it"),
-        ),
+        (layer.unread, "removed with what reads " + ("them" if layer.unread > 1 else "it")),
     ):
         if count:
             parts.append(f"{count} {how}")
     return ", ".join(parts)
+
+
+def _scales(network: Network) -> list[float]:
+    return [node.scale for node in network.nodes if isinstance(node, Attention)]
 
 
 def _together(parts: list[LayerExplanation]) -> LayerExplanation:
@@ -171,7 +179,7 @@ class ReductionExplanation:
     >>> net = Network.dense([[[1.0], [5.0], [1.5]], [[2.0, 4.0, 3.0]]])
     >>> small = Network.dense([[[5.0], [1.25]], [[4.0, 5.0]]])
     >>> print(explain_reduction(net, small))
-    6 → 4 weights and biases; what the original would compute with its weights changed by 4.7 % (δ = 0.3536)
+    6 → 4 weights and biases; computes what the original would with weights changed by 4.7 % (δ = 0.3536)
     layer 1 (tanh): 3 → 2 units: 1 kept, 2 merged into 1; ε = 0.25 (10 %) at unit 1
     layer 2 (identity): 1 unit kept; exact
     Assumed: units that merged have equal values; the weights that are left may be off by ε.
@@ -275,8 +283,12 @@ class ReductionExplanation:
 
     @property
     def sizes(self) -> tuple[int, int]:
-        """Weights and biases of the two."""
-        return self.original.parameters, self.reduced.parameters
+        """Weights and biases of the two; layers that are one another, transposed, count once."""
+        one, two = (
+            net.parameters - sum(twin.weight.size for _, twin in transposed_twins(net.layers))
+            for net in (self.original, self.reduced)
+        )
+        return one, two
 
     def _columns(self, name: str) -> FloatArray:
         """For each unit of a layer the 2-norm of what layers read of it in the original."""
@@ -379,7 +391,7 @@ class ReductionExplanation:
         >>> from symlump.compression.relaxed.explain_reduction import explain_reduction
         >>> net = Network.dense([[[1.0], [1.5]], [[2.0, 3.0]]])
         >>> print(explain_reduction(net, Network.dense([[[1.25]], [[5.0]]])).headline())
-        4 → 2 weights and biases; what the original would compute with its weights changed by 8.8 % (δ = 0.3536)
+        4 → 2 weights and biases; computes what the original would with weights changed by 8.8 % (δ = 0.3536)
         """
         zeros = sum(int((layer.weight == 0).sum()) for layer in self._held(self.reduced))
         sizes = f"{self.sizes[0]} → {self.sizes[1]} weights and biases" + (
@@ -388,7 +400,7 @@ class ReductionExplanation:
         if self.exact:
             return f"{sizes}; both compute the same, up to the rounding of the weights (compared, not proved)"
         return (
-            f"{sizes}; what the original would compute with its weights changed by "
+            f"{sizes}; computes what the original would with weights changed by "
             f"{_percent(self.relative_defect)} (δ = {self.defect:.4g})"
         )
 
@@ -431,6 +443,10 @@ class ReductionExplanation:
             found.append(f"and {rest} layers with smaller ε; table() and --json have all")
         if self.original.sharing and not self.quotient.original.sharing:
             found.append(_UNTIED)
+        for one, two in transposed_twins(self.original.layers):
+            found.append(_TRANSPOSED.format(one=one.name, two=two.name))
+        if _scales(self.original) != _scales(self.reduced):
+            found.append(_RESCALED)
         if not self.exact:
             found += [
                 self.assumed,

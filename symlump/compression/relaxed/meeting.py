@@ -14,11 +14,11 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import linear_sum_assignment
 
-from symlump.compression.relaxed.selected import Placed, joined_differently
+from symlump.compression.relaxed.selected import UNREAD, ZERO, Placed, joined_differently, trace
 from symlump.errors import MethodError
 from symlump.network.evaluate import evaluate
 from symlump.network.network import Network
-from symlump.network.nodes import Affine, Input, Node, Select
+from symlump.network.nodes import Affine, Concatenate, Input, Node, Select
 from symlump.network.step_nodes import Attention, passes_units
 from symlump.ode.exact import FloatArray, IntArray
 
@@ -67,6 +67,8 @@ def alike_but_heads(one: Node, two: Node, given: Placed) -> Node:
         return two
     if one.name in given.apart:
         return replace(two, pairs=one.pairs, heads=one.heads, times=one.times, mask=one.mask)
+    if one.name in given.pairs:
+        two = replace(two, pairs=one.pairs, times=one.times)
     return replace(two, heads=one.heads) if one.count == two.count else two
 
 
@@ -92,11 +94,20 @@ def _based(network: Network, name: str) -> tuple[str, IntArray]:
     return node.name, index
 
 
+def _joined_from(network: Network, name: str) -> IntArray:
+    """For each channel of a value which of the values that it joins has it."""
+    node = network.named[name]
+    read = node.inputs if isinstance(node, Concatenate) else (name,)
+    sizes = [network.shapes[value][0] for value in read]
+    return np.repeat(np.arange(len(sizes)), sizes)
+
+
 class _Meetings:
     def __init__(self, original: Network, reduced: Network, given: Placed, names: set[str]) -> None:
         self._one, self._two = original, reduced
         self._here, self._there = _values(original), _values(reduced)
-        self._places = [*given.places]
+        self._places, self._removed = [*given.places], [*given.removed]
+        self._pairs: set[str] = set()
         self._known: dict[str, IntArray] = {}  # for values that were placed, channel by channel
         for name, here, there in given.places:
             self._note(name, here, there)
@@ -108,7 +119,9 @@ class _Meetings:
                 self._attention(one, two)
             else:
                 self._other(one, two)
-        self.given = Placed(tuple(self._places), given.apart | names)
+        apart = given.apart | names - self._pairs
+        pairs = given.pairs | self._pairs
+        self.given = Placed(tuple(self._places), apart, tuple(self._removed), pairs)
 
     def _note(self, name: str, here: IntArray, there: IntArray) -> None:
         """Remember a place of the value that passes these channels on."""
@@ -135,6 +148,8 @@ class _Meetings:
         allowed = np.ones((rows.size, columns.size), dtype=bool)
         for name in names:
             (base, own), (_, other) = _based(self._one, name), _based(self._two, name)
+            parts, others = _joined_from(self._one, base), _joined_from(self._two, base)
+            allowed &= parts[own[rows]][:, None] == others[other[columns]]
             if base in self._known and own.size > 1:
                 known = self._known[base][own[rows]]
                 allowed &= (known < 0)[:, None] | (known[:, None] == other[columns])
@@ -172,15 +187,40 @@ class _Meetings:
         )
         pairs = np.arange(one.pairs.size), np.arange(two.pairs.size)
         far = np.where(self._allowed(one.inputs[:2], *pairs), _distances(rows, columns), np.inf)
-        partner, heads = _paired(one, two, far)
+        partner, heads = _paired(one, two, far, (rows**2).sum(axis=1))
+        stays = np.flatnonzero(partner >= 0)
         for name in one.inputs[:2]:
-            self._place(name, np.arange(partner.size), partner)
+            self._place(name, stays, partner[stays])
+        if stays.size < partner.size:
+            if not np.array_equal(heads, np.arange(two.count)):
+                raise _removed(one, two)
+            self._remove(one, two, np.flatnonzero(partner < 0))
+            return
         own, other = np.arange(one.heads.size), np.arange(two.heads.size)
         allowed = self._allowed((one.inputs[2], one.name), own, other)
         inside = heads[one.heads][:, None] == two.heads
         chosen = self._nearest(one.name, allowed & inside)
         self._place(one.name, own, chosen)
         self._place(one.inputs[2], own, chosen)
+
+    def _remove(self, one: Attention, two: Attention, gone: IntArray) -> None:
+        """Pairs that add nothing: the query or the key is 0, whichever is nearer; nothing reads the other."""
+        weights = [self._sizes(name) for name in one.inputs[:2]]
+        if any(sizes is None for sizes in weights):
+            raise _removed(one, two)
+        query, key = (sizes[gone] for sizes in weights if sizes is not None)
+        for name, zero in ((one.inputs[0], query <= key), (one.inputs[1], query > key)):
+            self._removed.append((name, gone, np.where(zero, ZERO, UNREAD)))
+        self._pairs.add(one.name)
+
+    def _sizes(self, name: str) -> FloatArray | None:
+        """The squares of the weights of each channel of a value, if it is what a layer makes."""
+        names, index = trace(self._one, name)
+        node = self._one.named[names[-1]]
+        if not isinstance(node, Affine) or node.depthwise:
+            return None
+        sizes = (node.weight.reshape(node.units, -1) ** 2).sum(axis=1)
+        return np.asarray(sizes if node.bias is None else sizes + node.bias**2)[index]
 
 
 def _values(network: Network) -> dict[str, FloatArray]:
@@ -215,28 +255,32 @@ def _each_once(far: FloatArray) -> IntArray:
     return np.asarray(found)
 
 
-def _paired(one: Attention, two: Attention, far: FloatArray) -> tuple[IntArray, IntArray]:
-    """For each pair the pair that it stands on, and for each head the head."""
+def _paired(
+    one: Attention, two: Attention, far: FloatArray, sizes: FloatArray
+) -> tuple[IntArray, IntArray]:
+    """For each pair the pair that it stands on, −1 if it was removed, and for each head the head."""
     times = np.ones_like(two.pairs) if two.times is None else two.times
     costs = np.full((one.count, two.count), np.inf)
-    chosen: dict[tuple[int, int], IntArray] = {}
+    chosen: dict[tuple[int, int], tuple[IntArray, IntArray]] = {}
     for head in range(one.count):
         own = np.flatnonzero(one.pairs == head)
         for other in range(two.count):
             slots = np.flatnonzero(two.pairs == other)
             slots = slots.repeat(times[slots])
-            if slots.size == own.size and _mask(one, head) == _mask(two, other):
+            if slots.size <= own.size and _mask(one, head) == _mask(two, other):
                 here = far[np.ix_(own, slots)]
                 at, to = linear_sum_assignment(np.where(np.isinf(here), 1e300, here))
-                costs[head, other] = here[at, to].sum()
-                chosen[head, other] = slots[to]
+                gone = np.setdiff1d(np.arange(own.size), at)
+                costs[head, other] = here[at, to].sum() + sizes[own[gone]].sum()
+                chosen[head, other] = own[at], slots[to]
     heads = _each_once(costs)
     possible = np.isfinite(costs[np.arange(one.count), heads]).all()
     if one.times is not None or not possible or np.unique(heads).size < two.count:
         raise _removed(one, two)
-    partner = np.empty_like(one.pairs)
+    partner = np.full(one.pairs.size, -1)
     for head, other in enumerate(heads.tolist()):
-        partner[one.pairs == head] = chosen[head, other]
+        own, slots = chosen[head, other]
+        partner[own] = slots
     return partner, heads
 
 
@@ -253,6 +297,6 @@ def _removed(one: Attention, two: Attention) -> MethodError:
     ]
     return MethodError(
         f"{one.name}: by heads, the original adds up {counts[0]} products of a query and a key, and the "
-        f"reduced network {counts[1]}; explain_reduction knows pairs and heads that merged, but none that were "
-        "removed"
+        f"reduced network {counts[1]}; explain_reduction knows pairs and heads that merged, and pairs removed "
+        "from heads in the same order, whose queries and keys are units of layers"
     )

@@ -28,45 +28,25 @@ import numpy as np
 from scipy import sparse
 
 from symlump.compression.relaxed.readings import MapReading, Marks, least_change, number_copies
-from symlump.compression.relaxed.selected import Placed, joined_differently
+from symlump.compression.relaxed.selected import (
+    CONSTANT,
+    STAYS,
+    UNREAD,
+    ZERO,
+    Placed,
+    UnitMap,
+    joined_differently,
+    trace,
+)
 from symlump.errors import MethodError
 from symlump.network.network import Network
-from symlump.network.nodes import Affine, Select
+from symlump.network.nodes import Affine
 from symlump.network.precision import PRECISIONS
 from symlump.network.ties import find_ties
+from symlump.network.written.grouped import groups_of
 from symlump.ode.exact import FloatArray, IntArray
 
 Kept = TypeVar("Kept")
-
-#: What became of a unit.
-STAYS, ZERO, CONSTANT, UNREAD = range(4)
-
-
-@dataclass(frozen=True, eq=False)
-class UnitMap:
-    """What the units of one axis stand on.
-
-    Parameters
-    ----------
-    partner : ndarray of int, shape (units,)
-        The unit of the reduced network; −1 where removed.
-    kind : ndarray of int
-        STAYS, or how it was removed.
-    before, after, offset : ndarray
-        a, s and q of the identity φ(a·v) = s·φ(v) + q; of a removed unit its constant value q.
-    """
-
-    partner: IntArray
-    kind: IntArray
-    before: FloatArray
-    after: FloatArray
-    offset: FloatArray
-
-    @classmethod
-    def own(cls, units: int) -> UnitMap:
-        """Every unit stands on the one of its number."""
-        one = np.ones(units)
-        return cls(np.arange(units), np.zeros(units, dtype=np.int64), one, one, 0 * one)
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,8 +113,9 @@ class Quotient:
     ) -> None:
         self.original, self.reduced = original, reduced
         self.maps, given = dict(maps or {}), given or Placed()
-        self.ties = find_ties(original, given.apart)
-        self._other = find_ties(reduced, given.apart)
+        self.ties = find_ties(original, given.apart, pairs=given.pairs)
+        # Groups of other sizes are no convolution in groups of their own, but are the original's all the same.
+        self._other = find_ties(reduced, given.apart, groups_of(original), given.pairs)
         self._axis = np.full(self.ties.count, -1)
         self._place = np.zeros(self.ties.count, dtype=np.int64)
         for number, units in enumerate(self.ties.axes):
@@ -145,7 +126,7 @@ class Quotient:
         #: The maps that steps give, by number of the axis.
         self.given = self._placed(given)
         self._find_standing()
-        self._copied = {name for name, _, _ in given.places}
+        self._told = {name for place in given.places for name in trace(original, place[0])[0][:-1]}
         self._refuse_other_parts()
         self._known: dict[
             str, tuple[list[UnitMap], object]
@@ -167,17 +148,29 @@ class Quotient:
             found[units] = stands
             if not same.all() or np.any(found[units] != np.where(known < 0, stands, known)):
                 raise joined_differently(name)
+        kinds = np.full(self.ties.count, STAYS)
+        for name, here, how in given.removed:
+            units = self.ties.units[name][here]
+            known = kinds[units]
+            if np.any(found[units] >= 0) or np.any((known != STAYS) & (known != how)):
+                raise joined_differently(name)
+            kinds[units] = how
         self._fixed = np.where(self._axis < 0, found, -1)
         maps: dict[int, UnitMap] = {}
         for number in np.unique(self._axis[found >= 0]).tolist():
             if number < 0:
                 continue
             slots = {unit: k for k, unit in enumerate(self._slots[number].tolist())}
-            partner = [slots.get(unit, -1) for unit in found[self.ties.axes[number]].tolist()]
-            if sorted(set(partner)) != list(range(len(slots))):
+            units = self.ties.axes[number]
+            partner, kind = (
+                np.array([slots.get(k, -1) for k in found[units].tolist()]),
+                kinds[units],
+            )
+            stays = kind == STAYS
+            if sorted(set(partner[stays].tolist())) != list(range(len(slots))):
                 raise joined_differently(self.ties.makers[number][0])
-            own = UnitMap.own(len(partner))
-            maps[number] = replace(own, partner=np.array(partner))
+            factor = stays.astype(float)
+            maps[number] = UnitMap(partner, kind, factor, factor, 0 * factor)
         return maps
 
     def _find_standing(self) -> None:
@@ -186,7 +179,7 @@ class Quotient:
         belongs = self._belongs
         for node in self.original.nodes:
             own, there = self.ties.units[node.name], self._other.units[node.name]
-            fixed, others = self._axis[own] < 0, belongs[there] < 0
+            fixed, others = self._axis[own] < 0, ~belongs[there]
             if fixed.all():
                 others = np.ones_like(others)
             own, there = own[fixed], there[others]
@@ -195,27 +188,27 @@ class Quotient:
                 continue
             if own.size != there.size:
                 raise MethodError(
-                    f"{node.name} has {fixed.size} units in one network and {others.size} in the other, but "
-                    "they cannot merge: they are inputs or outputs, or something mixes them"
+                    f"{node.name}: {own.size} of its units cannot merge in one network, {there.size} in the "
+                    "other: they are inputs or outputs, or a step mixes them, as one that shuffles channels"
                 )
             found[own[missing]] = there[missing]
 
     @cached_property
-    def _belongs(self) -> IntArray:
-        """For each unit of the reduced network its axis, else −1."""
-        found = np.full(self._other.count, -1)
-        for number, slots in self._slots.items():
-            found[slots] = number
+    def _belongs(self) -> Marks:
+        """Which units of the reduced network may stand for some that may merge."""
+        found: Marks = np.zeros(self._other.count, dtype=bool)
+        for slots in self._slots.values():
+            found[slots] = True
         return found
 
     def _refuse_other_parts(self) -> None:
         """Raise where a value has other units, or has them more or less often, or outputs in another order."""
         belongs = self._belongs
         for name, own in self.ties.units.items():
-            if name in self._copied and isinstance(self.original.named[name], Select):
+            if name in self._told:
                 continue  # steps said which is which
             there, axes = self._other.units[name], self._axis[own]
-            fixed, others = axes < 0, belongs[there] < 0
+            fixed, others = axes < 0, ~belongs[there]
             wanted = np.stack([self._fixed[own], self.ties.positions[name]])[:, fixed]
             given = np.stack([there, self._other.positions[name]])[:, others]
             if (
@@ -223,7 +216,10 @@ class Quotient:
             ):  # layers read it channel by channel, so these may stand in any order
                 wanted, given = (rows[:, np.lexsort(rows)] for rows in (wanted, given))
             same = np.array_equal(wanted, given)
-            for number in np.unique([*axes[~fixed], *belongs[there[~others]]]).astype(int):
+            numbers = np.unique(axes[~fixed]).tolist()
+            known = [there[:0], *(self._slots[number] for number in numbers)]
+            same &= bool(np.isin(there[~others], np.concatenate(known)).all())
+            for number in numbers:
                 slots, units = self._slots[number], self.ties.axes[number]
                 here = np.bincount(self._place[own[axes == number]], minlength=units.size)
                 reduced = np.bincount(there, minlength=self._other.count)[slots]
@@ -256,15 +252,19 @@ class Quotient:
         return int(self._slots[axis].size)
 
     def _found_slots(self, axis: int) -> IntArray:
-        """The units of the reduced network in an axis: those of its first maker that the same heads read."""
+        """The units of the reduced network in an axis: those of its first maker that the same heads read.
+
+        Units that merged across groups of a convolution are read by all of these, and in the axis of each.
+        """
         maker, units = self.ties.makers[axis][0], self.ties.axes[axis]
         made = self._other.units[maker]
         if self.ties.units[maker].size == units.size:
             return made
-        heads = self.ties.heads.get(int(units[0]))
-        return np.array(
-            [u for u in made.tolist() if self._other.heads.get(u) == heads], dtype=np.int64
-        )
+        none = frozenset[tuple[str, int]]()
+        heads = self.ties.heads.get(int(units[0]), none)
+        read = [self._other.heads.get(unit, none) for unit in made.tolist()]
+        chosen = [heads == own or none < heads <= own for own in read]
+        return np.asarray(made[np.array(chosen, dtype=bool)])
 
     def is_known(self, name: str) -> bool:
         """Whether the maps of all units of a value are known."""

@@ -13,9 +13,39 @@ import numpy as np
 
 from symlump.errors import MethodError
 from symlump.network.network import Network
-from symlump.network.nodes import Affine, Combine, Node, Select, take_name
-from symlump.network.step_nodes import Attention
-from symlump.ode.exact import IntArray
+from symlump.network.nodes import Affine, Combine, Node, Select, Squeeze, Unsqueeze, take_name
+from symlump.network.step_nodes import Attention, Regrid
+from symlump.ode.exact import FloatArray, IntArray
+
+#: What became of a unit.
+STAYS, ZERO, CONSTANT, UNREAD = range(4)
+
+
+@dataclass(frozen=True, eq=False)
+class UnitMap:
+    """What the units of one axis stand on.
+
+    Parameters
+    ----------
+    partner : ndarray of int, shape (units,)
+        The unit of the reduced network; −1 where removed.
+    kind : ndarray of int
+        STAYS, or how it was removed.
+    before, after, offset : ndarray
+        a, s and q of the identity φ(a·v) = s·φ(v) + q; of a removed unit its constant value q.
+    """
+
+    partner: IntArray
+    kind: IntArray
+    before: FloatArray
+    after: FloatArray
+    offset: FloatArray
+
+    @classmethod
+    def own(cls, units: int) -> UnitMap:
+        """Every unit stands on the one of its number."""
+        one = np.ones(units)
+        return cls(np.arange(units), np.zeros(units, dtype=np.int64), one, one, 0 * one)
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,10 +59,16 @@ class Placed:
         stands on.
     apart : frozenset of str
         The steps that say so: they leave free what they read, and what they make is new.
+    removed : tuple of (str, ndarray, ndarray)
+        The name of a value, some of its channels that stand on none, and how each was removed.
+    pairs : frozenset of str
+        Attentions that say so of queries and keys, but leave open what their values stand on.
     """
 
     places: tuple[tuple[str, IntArray, IntArray], ...] = ()
     apart: frozenset[str] = frozenset()
+    removed: tuple[tuple[str, IntArray, IntArray], ...] = ()
+    pairs: frozenset[str] = frozenset()
 
 
 def select_alike(original: Network, reduced: Network) -> tuple[Network, Network, Placed] | None:
@@ -55,6 +91,26 @@ def select_alike(original: Network, reduced: Network) -> tuple[Network, Network,
     return matching.networks if matching.fits else None
 
 
+def trace(network: Network, name: str) -> tuple[list[str], IntArray]:
+    """The values on the way to what a value has its channels from, and which of these they are.
+
+    Examples
+    --------
+    >>> from symlump.network.nodes import Affine, Input
+    >>> nodes = Input("x", (), (2,)), Affine("y", ("x",), np.eye(2)), Select("z", ("y",), np.array([1]))
+    >>> names, index = trace(Network(nodes, ("z",)), "z")
+    >>> names, index.tolist()
+    (['z', 'y'], [1])
+    """
+    names: list[str] = [name]
+    index: IntArray = np.arange(network.shapes[name][0])
+    while isinstance(node := network.named[names[-1]], Select | Regrid | Squeeze | Unsqueeze):
+        if isinstance(node, Select):
+            index = node.index[index]
+        names.append(node.inputs[0])
+    return names, index
+
+
 _NONE = Node("", ())
 
 
@@ -68,6 +124,9 @@ class _Matching:
         self._made: dict[str, list[tuple[Node, Node]]] = {}  # after which step of the original
         self._inputs: dict[str, tuple[str, ...]] = {}
         self._apart: set[str] = set()
+        self._readers: dict[str, Node] = {}  # the last reader of each value
+        for node in original.nodes:
+            self._readers.update(dict.fromkeys(node.inputs, node))
         self._places: list[tuple[str, IntArray, IntArray]] = []
         counts = [(len(net.inputs), len(net.outputs)) for net in (original, reduced)]
         self.fits = counts[0] == counts[1]
@@ -128,6 +187,8 @@ class _Matching:
         self, reader: Node | None, name: str, source: str, here: IntArray, there: IntArray
     ) -> None:
         """Note what a selection says; where values meet, the step that reads it says more."""
+        while isinstance(reader, Regrid | Squeeze | Unsqueeze) and reader.name in self._readers:
+            reader = self._readers[reader.name]
         if isinstance(reader, Combine | Attention) or (
             isinstance(reader, Affine) and reader.depthwise
         ):

@@ -18,8 +18,8 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from symlump.compression.relaxed.exchanges import Standing
-from symlump.compression.relaxed.quotient import CONSTANT, STAYS, UNREAD, ZERO, Quotient, UnitMap
-from symlump.compression.relaxed.selected import Placed
+from symlump.compression.relaxed.quotient import Quotient
+from symlump.compression.relaxed.selected import CONSTANT, STAYS, UNREAD, ZERO, Placed, UnitMap
 from symlump.compression.symmetries.allowed import Allowed, find_allowed
 from symlump.errors import MethodError
 from symlump.network.activations.activation import Activation

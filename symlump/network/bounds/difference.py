@@ -204,7 +204,7 @@ class NetworkBound:
             at = int(np.argmax(self.values - self.spread))
             bound, spread = float(self.values[at]), float(self.spread[at])
             found.append(
-                f"vacuous: output {at} has the bound {at_most(bound)}, and its values are only "
+                f"vacuous: output {at + 1} has the bound {at_most(bound)}, and its values are only "
                 f"{spread:.4g} apart on {_SPREAD_SAMPLES} samples"
             )
         return found

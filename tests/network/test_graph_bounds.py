@@ -150,7 +150,7 @@ def test_a_bound_of_a_graph_that_says_nothing_is_called_vacuous():
     spread = np.ptp(small.original(x), axis=0)
     assert bound.vacuous and (bound.values >= 0.9 * spread).any()
     worst = int(np.argmax(bound.values - bound.spread))
-    assert f"vacuous: output {worst} has the bound" in str(bound)
+    assert f"vacuous: output {worst + 1} has the bound" in str(bound)
     assert f"only {bound.spread[worst]:.4g} apart on 1000 samples" in str(bound)
 
 

@@ -265,12 +265,15 @@ class CombinedPlan(NetworkPlan):
             change, cut = self._change(found.network, outputs)
             if found.retained_parameters <= target and change < inf:
                 tried.append((change, cut, recipe))
+                if _nearest(tried, self._has_samples)[1] is recipe:
+                    best = found
         if not tried:
             if errors and not any(isinstance(error, FailureError) for error in errors):
                 raise errors[0]
             raise _too_small(target, "none of the methods tried gets there")
         change, recipe = _nearest(tried, self._has_samples)
-        found = self._made(recipe, target, deciding=False)
+        # What did not see the samples that decided is fitted again, on all.
+        found = self._made(recipe, target, deciding=False) if self._apart else best
         note = f"{recipe}; the best of {len(tried)} that were tried"
         made = {step for *_, other in tried for step in other.methods}
         left_out = [step for step in dict.fromkeys(steps) if step not in made]

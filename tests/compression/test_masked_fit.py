@@ -102,6 +102,60 @@ def test_a_refit_loses_less_and_keeps_the_size(make):
     assert "refitted" in fitted.measure and "refitted" in method.label
 
 
+@pytest.mark.parametrize("share", [0.3, 0.55, 0.7, 0.95, 1.0])
+@pytest.mark.parametrize("spread", [1.0, 1e-3])
+def test_each_row_is_the_least_squares_fit_of_what_it_keeps(share, spread):
+    """Wide rows with few or nearly all weights left, beside least squares without Gram matrices."""
+    from dataclasses import replace
+
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((400, 8)) @ rng.standard_normal((8, 90))
+    x += spread * rng.standard_normal(x.shape)  # nearly dependent columns
+    net = sl.Network.dense([rng.standard_normal((40, 90))], [rng.standard_normal(40)])
+    layer = net.layers[0]
+    kept = rng.random((40, 90)) < share
+    kept[0], kept[1] = True, False  # one row whole, of one the bias alone
+    pruned = net.with_layers((replace(layer, weight=layer.weight * kept),))
+    found = fit_masked(net, pruned, [x]).layers[0]
+    assert ((found.weight != 0) == kept).all()
+    with_ones = np.column_stack([x, np.ones(400)])
+    ridge = np.sqrt(1e-6 * np.sum(with_ones**2) / 91)
+    wanted = net.layers[0].weight @ x.T + net.layers[0].bias[:, None]
+    for row in range(40):
+        at = np.append(np.flatnonzero(kept[row]), 90)
+        near = np.append(layer.weight[row], layer.bias[row])[at]
+        rows = np.vstack([with_ones[:, at], ridge * np.eye(at.size)])
+        best = np.linalg.lstsq(rows, np.append(wanted[row], ridge * near))[0]
+        weights = np.append(found.weight[row], found.bias[row])[at]
+        assert weights == pytest.approx(best, rel=1e-7, abs=1e-7 * np.abs(best).max())
+
+
+@pytest.mark.parametrize("depthwise", [False, True])
+@pytest.mark.parametrize("kernel", [(3,), (2, 3), (1, 1), (3, 2, 2)])
+def test_windows_are_what_a_convolution_multiplies(kernel, depthwise):
+    """Beside torch, which convolves with weights that this test multiplies by the rows laid out."""
+    from symlump.compression.baselines.masked_fit import lay_out
+    from symlump.compression.merging.values import columns
+    from symlump.network.evaluate import evaluate
+    from symlump.network.nodes import Affine
+
+    rng = np.random.default_rng(1)
+    axes = len(kernel)
+    x = rng.standard_normal((5, 4, *(7, 8, 6)[:axes]))
+    weight = rng.standard_normal((8, 1 if depthwise else 4, *kernel))
+    steps = (2, 1, 3)[:axes], (1, 0, 2)[:axes], (1, 2, 1)[:axes]
+    layer = Affine("a", ("x",), weight, None, *steps, depthwise)
+    wanted = columns(evaluate(layer, x))
+    ((part, seen),) = lay_out(layer, x)
+    assert part.start == 0
+    rows = weight.reshape(8, -1)
+    if depthwise:  # two units of each channel
+        found = np.einsum("rco,cuo->rcu", seen, rows.reshape(4, 2, -1)).reshape(len(seen), 8)
+    else:
+        found = seen @ rows.T
+    assert found == pytest.approx(wanted, abs=1e-12)
+
+
 def test_without_data_inputs_are_drawn():
     net = mixed()
     x = np.random.default_rng(5).standard_normal((400, 2, 5, 5))

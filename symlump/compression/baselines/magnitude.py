@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from symlump.compression.baselines.masked_fit import Mask
 from symlump.compression.baselines.pruning import (
-    Mask,
     PrunedPart,
     Pruning,
     check_pruning,

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from math import prod
+from typing import TypeAlias
 
 import numpy as np
-from scipy.linalg import solve
+import numpy.typing as npt
+from numpy.lib.stride_tricks import sliding_window_view
+from scipy.linalg import cho_factor, cho_solve
 
 from symlump.compression.inputs import refuse_overflow
 from symlump.compression.merging.effect import forward
@@ -15,7 +18,11 @@ from symlump.compression.merging.values import columns
 from symlump.network.evaluate import evaluate
 from symlump.network.network import Network
 from symlump.network.nodes import Affine, Input
-from symlump.ode.exact import FloatArray
+from symlump.ode.exact import FloatArray, IntArray
+
+Mask: TypeAlias = npt.NDArray[np.bool_]
+#: A matrix with a Cholesky factor in one triangle, and whether that is the lower one.
+Factor: TypeAlias = tuple[FloatArray, bool]
 
 #: Ridge of the fit, relative to the mean square of what a layer reads: as for merged units.
 _RIDGE = 1e-6
@@ -23,6 +30,8 @@ _RIDGE = 1e-6
 _LEAST = 1e-200
 #: What a layer reads is laid out for so many numbers at a time.
 _NUMBERS = 1 << 24
+#: From so many columns on, rows that keep this share of their weights are solved by what they lack.
+_WIDE, _MOSTLY = 64, 0.6
 
 
 def fit_masked(network: Network, pruned: Network, samples: Sequence[FloatArray]) -> Network:
@@ -98,14 +107,60 @@ def _fitted(layer: Affine, read: FloatArray, wanted: FloatArray) -> Affine:
         ridge = max(_RIDGE * float(np.trace(gram)) / width, _LEAST)
         gram[np.diag_indices(width)] += ridge
         right += ridge * rows[units].T
-        for column, unit in enumerate(units):
-            at = np.flatnonzero(kept[unit])
-            if at.size:
-                fitted[unit, at] = solve(gram[np.ix_(at, at)], right[at, column], assume_a="pos")
+        fitted[units] = _solved(gram, right.T, kept[units])
     weight, bias = fitted, None
     if layer.bias is not None:
         weight, bias = fitted[:, :-1], fitted[:, -1].copy()
     return replace(layer, weight=weight.reshape(layer.weight.shape), bias=bias, doubt=None)
+
+
+def _solved(gram: FloatArray, right: FloatArray, kept: Mask) -> FloatArray:
+    """For each row the w with (gram w)_k = right_k at the places k that it keeps, and 0 elsewhere."""
+    found = np.zeros(right.shape)
+    width = len(gram)
+    mostly = (kept.mean(axis=1) > _MOSTLY) & (width >= _WIDE)
+    for row in np.flatnonzero(~mostly):
+        at = np.flatnonzero(kept[row])
+        if at.size:
+            found[row, at] = cho_solve(_factored(gram, at), right[row, at], check_finite=False)
+    if mostly.any():
+        factor = _factored(gram, np.arange(width))
+        inverse = cho_solve(factor, np.eye(width), overwrite_b=True, check_finite=False)
+        most = width - int(kept[mostly].sum(axis=1).min())
+        count = max(1, _NUMBERS // max(1, most**2))
+        for rows in np.split(at := np.flatnonzero(mostly), range(count, at.size, count)):
+            found[rows] = _solved_by_lack(gram, factor, inverse, right[rows], kept[rows])
+    return found
+
+
+def _solved_by_lack(
+    gram: FloatArray, factor: Factor, inverse: FloatArray, right: FloatArray, kept: Mask
+) -> FloatArray:
+    """The same where few places are left out: the solution with all, moved so that it is 0 there.
+
+    It is G⁻¹(t − u), where u is not 0 at the places left out only, and there (G⁻¹u) is what (G⁻¹t) is. What
+    rounding leaves is solved for once more, so that it is as near as by the system of the places kept.
+    """
+    lacks = [np.flatnonzero(~row) for row in kept]
+    factors = [_factored(inverse, at) if at.size else None for at in lacks]
+    found = np.zeros(right.shape)
+    for _ in range(2):
+        missing = np.where(kept, right - found @ gram, 0.0)
+        step = cho_solve(factor, missing.T, check_finite=False).T
+        pushed = np.zeros(right.shape)
+        for row, (at, own) in enumerate(zip(lacks, factors, strict=True)):
+            if own is not None:
+                pushed[row, at] = cho_solve(own, step[row, at], check_finite=False)
+        step -= cho_solve(factor, pushed.T, overwrite_b=True, check_finite=False).T
+        found += np.where(kept, step, 0.0)
+    return found
+
+
+def _factored(matrix: FloatArray, at: IntArray) -> Factor:
+    """Cholesky factor of some rows and columns of a symmetric matrix."""
+    own = matrix.take(at, axis=0).take(at, axis=1)
+    factor, lower = cho_factor(own.T, overwrite_a=True, check_finite=False)
+    return factor, lower
 
 
 def units_together(layer: Affine, channels: int) -> list[list[int]]:
@@ -137,14 +192,17 @@ def lay_out(layer: Affine, read: FloatArray) -> Iterator[tuple[slice, FloatArray
     for start in range(0, len(read), count):
         part = slice(start, start + count)
         x = read[part]
-        if layer.kernel:  # kernels with a single 1, one for each offset, take the window apart
-            ones = np.eye(offsets).reshape(offsets, 1, *layer.kernel)
-            windows = replace(
-                layer,
-                weight=np.tile(ones, (channels, *(1,) * (ones.ndim - 1))),
-                bias=None,
-                depthwise=True,
-            )
-            x = evaluate(windows, x)
-        seen = columns(x)
+        seen = _windows(layer, x) if layer.kernel else columns(x)
         yield part, seen.reshape(len(seen), channels, offsets) if layer.depthwise else seen
+
+
+def _windows(layer: Affine, x: FloatArray) -> FloatArray:
+    """A row for each sample and place of a kernel, with what it multiplies there: channel by channel."""
+    around = [(0, 0), (0, 0), *((zeros, zeros) for zeros in layer.padding)]
+    spans = tuple(
+        (size - 1) * step + 1 for size, step in zip(layer.kernel, layer.dilation, strict=True)
+    )
+    seen = sliding_window_view(np.pad(x, around), spans, axis=tuple(range(2, x.ndim)))
+    steps = (slice(None, None, step) for step in (1, 1, *layer.stride, *layer.dilation))
+    seen = np.moveaxis(seen[tuple(steps)], 1, x.ndim - 1)
+    return seen.reshape(-1, x.shape[1] * prod(layer.kernel))

@@ -8,9 +8,8 @@ from math import hypot
 from typing import TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
-from symlump.compression.baselines.masked_fit import fit_masked
+from symlump.compression.baselines.masked_fit import Mask, fit_masked
 from symlump.compression.merging.effect import forward
 from symlump.compression.reduction import CompressionMethod, NetworkPlan, Reduction, own_units
 from symlump.enclosures.wording import at_most
@@ -21,8 +20,6 @@ from symlump.network.nodes import Affine, Input
 from symlump.network.shared import holders, holding
 from symlump.ode.exact import FloatArray
 from symlump.plan import check_wish, share_of
-
-Mask: TypeAlias = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy.linalg import cholesky, inv
 
-from symlump.compression.baselines.masked_fit import lay_out, units_together
+from symlump.compression.baselines.masked_fit import Mask, lay_out, units_together
 from symlump.compression.baselines.pruning import (
-    Mask,
     PrunedPart,
     Pruning,
     check_pruning,

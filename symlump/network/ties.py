@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from math import prod
 
 import numpy as np
 import numpy.typing as npt
@@ -169,7 +170,7 @@ class Ties:
                     width[node.name] = shape[0] if shape else 1
             if isinstance(node, Affine):
                 reads = 1 if node.depthwise else before
-                offsets = int(np.prod(node.kernel, dtype=np.int64))
+                offsets = prod(node.kernel)
                 if f"weight {node.weight_name}" not in held:
                     total += width[node.name] * reads * offsets
                 if node.bias is not None and f"bias {node.bias_name}" not in held:

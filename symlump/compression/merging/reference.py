@@ -8,6 +8,7 @@ from functools import cached_property
 from math import sqrt
 
 import numpy as np
+from scipy.sparse import csr_array
 
 from symlump.errors import FailureError
 from symlump.lumping.forward import Forward
@@ -79,16 +80,13 @@ class Merged:
                 weight = layer.weight.reshape(*layer.weight.shape[:2], -1)
                 small = other.weight.reshape(*other.weight.shape[:2], -1)
                 order = np.argsort(places, kind="stable")
-                first = np.cumsum(sizes) - sizes
-                same = np.array_equal(
-                    order, np.arange(first.size)
-                )  # nothing that it reads has merged
+                ends = np.append(0, np.cumsum(sizes))
+                sums = csr_array((np.ones(order.size), order, ends))
+                same = np.array_equal(order, np.arange(sizes.size))  # nothing that it reads merged
                 for offset in range(weight.shape[2]):
-                    gap = weight[:, :, offset]
-                    if not same:
-                        gap = np.add.reduceat(np.take(gap, order, axis=1), first, axis=1)
-                    gap = np.subtract(gap, small[group, :, offset], out=None if same else gap)
-                    total += float(np.einsum("ij,ij->j", gap, gap) @ (1 / sizes))
+                    gap = weight[:, :, offset].T if same else sums @ weight[:, :, offset].T
+                    gap = np.subtract(gap, small[group, :, offset].T, out=None if same else gap)
+                    total += float(np.einsum("ij,ij->i", gap, gap) @ (1 / sizes))
             if layer.bias is not None and other.bias is not None:
                 total += float(np.sum((layer.bias - other.bias[group]) ** 2))
         return sqrt(total)

@@ -31,8 +31,10 @@ _LARGE = 128
 _ROUNDING = 1e-9
 #: The merges of fewer rows are found at once.
 _PARTLY = 128
+#: Rows of squares are so many numbers apart, so that a column is not in one set of the cache.
+_APART = 8
 #: Merges are found up to so many times the height at which half of the groups have a neighbour.
-_AHEAD = 1.2
+_AHEAD = 1.15
 
 
 def merge_tree(rows: FloatArray, weights: FloatArray, linkage: Linkage) -> FloatArray:
@@ -160,27 +162,26 @@ class Tree:
 def trees_from(
     squares: FloatArray, weightings: Sequence[FloatArray], linkage: Linkage
 ) -> list[Tree]:
-    """The trees with several weights from all ‖x_i − x_j‖², which are overwritten."""
+    """The trees with several weights from all ‖x_i − x_j‖²."""
     if len(squares) < 2:
         return [Tree(np.empty((0, 4)))] * len(weightings)
-    last = len(weightings) - 1
-    return [
-        _tree(squares if number == last else squares.copy(), weights, linkage)
-        for number, weights in enumerate(weightings)
-    ]
+    return [_tree(squares, weights, linkage) for weights in weightings]
 
 
 def _tree(squares: FloatArray, weights: FloatArray, linkage: Linkage) -> Tree:
-    """The tree of rows from their distances, which are overwritten."""
-    pairs = 2 * weights[:, None] * weights
-    squares *= pairs
-    np.add(weights[:, None], weights, out=pairs)
-    squares /= np.maximum(pairs, np.finfo(np.float64).tiny, out=pairs)  # 0 where both are 0
-    del pairs
+    """The tree of rows from their distances."""
     name = {Linkage.CLOSURE: "single", Linkage.DIAMETER: "complete"}.get(linkage, "ward")
-    if name == "ward" and (weights != weights[0]).any():
-        return Tree(Chains(squares, weights.astype(np.float64)))
-    return Tree(np.asarray(hierarchy.linkage(squareform(np.sqrt(squares), checks=False), name)))
+    if (weights == weights[0]).all():
+        heights = squareform(squares, checks=False) * weights[0]
+    else:
+        halves = 0.5 / np.maximum(weights, np.finfo(np.float64).tiny)  # 0 over 0 is 0
+        pairs = np.empty((len(halves), len(halves) + _APART))[:, : len(halves)]
+        np.add.outer(halves, halves, out=pairs)
+        squares = np.divide(squares, pairs, out=pairs)
+        if name == "ward":
+            return Tree(Chains(squares, weights.astype(np.float64)))
+        heights = squareform(squares, checks=False)
+    return Tree(np.asarray(hierarchy.linkage(np.sqrt(heights, out=heights), name)))
 
 
 def cut(tree: FloatArray, eps: float) -> IntArray:
@@ -305,7 +306,7 @@ class Chains:
         most = height * height if self.leaves >= _PARTLY else inf
         squares, weights, place = self._squares, self._weights, self._place
         alive = np.ones(len(weights), dtype=bool)
-        waits = alive.copy()  # may merge
+        waits = squares.min(axis=1) <= most  # may merge
         chain: list[int] = []
         merged, part = np.empty((2, len(weights)))
         while self.count < self.leaves - 1:

@@ -33,7 +33,7 @@ _COUNTS = {
     "retained_parameters",
 }
 _SIZES = {"eps", "defect", "bound", "observed", "seconds"}
-_TEXTS = {"file", "error", "method", "subject"}
+_TEXTS = {"file", "error", "method", "note", "subject"}
 _TRUTHS = {"exact"}
 #: How many errors the text repeats.
 _SHOWN = 10

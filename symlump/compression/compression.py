@@ -284,7 +284,11 @@ class Compression(LayerwiseReport):
             known = "defect 0, proof not checked (large)"
         else:
             known = f"defect δ = {self.defect:.4g}"
-        return "; ".join(filter(None, (known, self.reduction.note, self.reduction.advice)))
+        return "; ".join(filter(None, (known, self._note())))
+
+    def _note(self) -> str:
+        """What was chosen among methods, what was left out, what to try next."""
+        return "; ".join(filter(None, (self.reduction.note, self.reduction.advice)))
 
     def __str__(self) -> str:
         return super().__str__() + ("\n" + self.measure if self.eps else "")

@@ -104,6 +104,10 @@ class LayerwiseReport(CompressionReport):
     def _known(self) -> str:
         """What is known of the result, in words."""
 
+    def _note(self) -> str:
+        """What else is to be said: what was chosen, what was left out."""
+        return ""
+
     def _known_exact(self) -> str:
         """What is known of a result that is exact; its weights are rounded to the dtype."""
         dtype = self.network.dtype
@@ -141,6 +145,7 @@ class LayerwiseReport(CompressionReport):
             "defect": self.defect,
             "rounding": self.rounding,
             "measure": self.measure,
+            "note": self._note(),
         }
 
     def headline(self) -> str:

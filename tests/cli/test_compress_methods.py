@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 import symlump as sl
@@ -225,6 +225,36 @@ def test_a_file_that_is_no_smaller_says_so(capsys, folder):
     small = folder / "rounded.safetensors"
     _, out, _ = compress(capsys, folder, "--method", "quantize", "--bits", "8", "-o", small)
     assert "holds every weight in full" in out
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".pt", ".pt2", ".onnx"])
+def test_the_way_to_fewer_bytes_is_one_that_leads_there(capsys, folder, suffix):
+    if suffix == ".onnx":
+        pytest.importorskip("onnx")
+    few = "--method", "magnitude", "--retain", "0.3", "--force"
+    to = "-o", folder / f"small{suffix}"
+    code, out, err = compress(capsys, folder, *few, *to)
+    assert code == 0, err
+    said = out.split("sparse format stores it; ")[1].split(" writes one")[0]
+    again = said.replace("NAME", str(folder / "small")).split()
+    code, out, err = compress(capsys, folder, *few, *(again if "-o" in again else [*again, *to]))
+    assert code == 0 and "packed in" in out, err
+    held = load_file(folder / "small.safetensors")
+    assert any(name.endswith(".places") for name in held)  # zeros take a bit
+
+
+@pytest.mark.parametrize("data", [False, True])
+def test_what_the_default_chose_is_in_json_and_in_tables(capsys, folder, data):
+    given = ["--data", folder / "data.csv"] if data else []
+    code, out, err = compress(capsys, folder, "--retain", "0.5", *given)
+    code, told, err = compress(capsys, folder, "--retain", "0.5", *given, "--json")
+    note = json.loads(told)["note"]
+    assert code == 0 and "the best of" in note and note in out, err
+    table = folder / "t.csv"
+    assert compress(capsys, folder, "--retain", "0.5", *given, "--table", table)[0] == 0
+    assert note in table.read_text(encoding="utf-8")
+    code, told, err = compress(capsys, folder, "--eps", "0", "--json")
+    assert json.loads(told)["note"] == "", err
 
 
 def test_proofs_are_written_and_accepted(capsys, folder):

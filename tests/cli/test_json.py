@@ -75,7 +75,15 @@ CALLS = {
 #: What some need beside symlump.
 NEEDED = {"completion": "shtab", "lump, of a folder": "duckdb", "convert": "duckdb"}
 #: What the calls above do not ask for.
-NOT_ASKED = {"compress": {"written_in_full", "accuracy"}}
+NOT_ASKED = {
+    "compress": {"written_in_full", "accuracy", "bytes", "normalizations", "epsilons"},
+}
+#: What asks for these.
+ASKING = [
+    ["compress", *NET, "--method", "magnitude", "--retain", "0.9", "-o", "few.safetensors"],
+    ["compress", *NET, "--retain", "0.9", "-o", "few.safetensors", "--packed", "--force"],
+    ["compress", "norm.safetensors", "--activation", "tanh", "--eps", "0", "--data", "class.csv"],
+]
 
 
 def documented():
@@ -105,6 +113,19 @@ def folder(tmp_path, monkeypatch):
     Path("data.csv").write_text("1,2,3\n4,5,6\n")
     main(["lump", "tree.ode", *MODEL])
     main(["convert", "tree.ode", "tree"])
+
+
+def test_the_page_names_the_keys_of_other_calls(folder, capsys):
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3), nn.Tanh(), nn.Linear(3, 2))
+    save_file(model.state_dict(), "norm.safetensors")
+    Path("class.csv").write_text("1,2,0\n4,5,1\n")
+    found = set()
+    for call in ASKING:
+        capsys.readouterr()
+        assert main([*call, "--json"]) == 0
+        found |= set(json.loads(capsys.readouterr().out))
+    assert NOT_ASKED["compress"] <= found <= set(documented()["compress"])
 
 
 @pytest.mark.parametrize("section", CALLS)

@@ -14,7 +14,7 @@ from symlump.cli.networks.compress_methods import (
     add_sizes,
     describe_methods,
     reduce_network,
-    usual_method,
+    said_of_usual,
 )
 from symlump.cli.networks.compress_recurrent import run_recurrent
 from symlump.cli.networks.data import Data, read_data
@@ -101,6 +101,7 @@ _COLUMNS = (
     "exact",
     "defect",
     "rounding",
+    "note",
 )
 #: Options that are for one network, when they are not given.
 _OF_ONE = dict.fromkeys(("output", "equations", "certificates", "picture"))
@@ -260,17 +261,7 @@ def run(options: argparse.Namespace) -> Answer:
         report["normalizations"] = saved.norms
         report["epsilons"] = saved.epsilons
     draw_picture(options, result)
-    return Answer(lambda: report, lambda: _text(result, report, _usual(options)))
-
-
-def _usual(options: argparse.Namespace) -> str:
-    """What to say where a size was asked for without a method; nothing elsewhere."""
-    if options.method is not None or usual_method(options) != "combined":
-        return ""
-    return (
-        "no --method was given, so several were tried; --method afde merges units and nothing else: smaller "
-        "layers, equations, and a fraction of the time"
-    )
+    return Answer(lambda: report, lambda: _text(result, report, said_of_usual(options), suffix))
 
 
 def _read(
@@ -353,7 +344,7 @@ def _report(result: Compression, data: Data | None) -> dict[str, Any]:
     return report
 
 
-def _text(result: Compression, report: dict[str, Any], usual: str) -> str:
+def _text(result: Compression, report: dict[str, Any], usual: str, suffix: str) -> str:
     difference = report["difference"]
     lines = [
         str(result),
@@ -398,9 +389,16 @@ def _text(result: Compression, report: dict[str, Any], usual: str) -> str:
     if "written_in_full" in report:
         lines.append(
             f"the file holds every weight in full, {result.network.parameters} numbers: what is kept is "
-            "counted as a packed or sparse format stores it; --packed writes one"
+            f"counted as a packed or sparse format stores it; {_packed(suffix)} writes one"
         )
     return "\n".join(lines)
+
+
+def _packed(suffix: str) -> str:
+    """What to give for a file that holds zeros, blocks and rounded weights in fewer bytes."""
+    from symlump.network.saved.writing import SUFFIXES
+
+    return "--packed" if suffix == SUFFIXES[0] else f"-o NAME{SUFFIXES[0]} --packed"
 
 
 def _write_equations(result: Compression, path: str) -> None:

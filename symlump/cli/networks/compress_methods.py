@@ -193,6 +193,16 @@ def usual_method(options: argparse.Namespace) -> str:
     return "afde" if options.retain is None or asked else "combined"
 
 
+def said_of_usual(options: argparse.Namespace) -> str:
+    """What to say where a size was asked for without a method; nothing elsewhere."""
+    if options.method is not None or usual_method(options) != "combined":
+        return ""
+    return (
+        "no --method was given, so several were tried; --method afde merges units and nothing else: smaller "
+        "layers, equations, and a fraction of the time"
+    )
+
+
 def make_method(
     name: str,
     wish: dict[str, Any],

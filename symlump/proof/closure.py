@@ -14,6 +14,10 @@ it. Hence it contains all vectors of the derivation. The derivation is replayed 
 that are independent there are independent over Q. So no lumping that keeps the observables has fewer rows
 than there are vectors.
 
+Let A be the coefficient matrix of the monomial 1, and G that of the quotient. Where all steps take A, no two
+rows share a variable, and L·A = G·L modulo the prime, vectors are replayed by their weights w in the rows:
+(w·L)·A = (w·G)·L.
+
 With functions steps are pairs ``[parent, point]``. The vector that is added is the gradient of r·q at a point
 of the prime field: the one that evaluations with this seed take, with their values and derivatives of
 functions. Since r·q is a function of the rows whatever the functions other than 1/u are, its gradient at each
@@ -38,6 +42,7 @@ from symlump.proof.check import (
     Polynomial,
     Rejected,
     System,
+    Unlucky,
     Verdict,
     _lowered,
     _Slopes,
@@ -103,16 +108,19 @@ def examine_closure(claim: Claim) -> Verdict:
         if total != form:
             raise Rejected(f"observable {number} is not the given combination of rows")
     prime = record.prime
-    vectors = []
     for i in record.start:
         if i >= len(record.observables):
             raise Rejected(f"the start is observable {i}; there are {len(record.observables)}")
-        form, _ = record.observables[i]
-        budget.spend(len(form))
-        vectors.append(_residues(form, prime))
-    add = _at_points if claim.functions else _by_coefficients
-    add(claim, record, vectors, budget)
-    _independent(_narrowed(vectors, matrix, prime), prime, budget)
+    vectors = _in_rows(claim, record, budget)
+    if vectors is None:
+        vectors = []
+        for form in (record.observables[i][0] for i in record.start):
+            budget.spend(len(form))
+            vectors.append(_residues(form, prime))
+        add = _at_points if claim.functions else _by_coefficients
+        add(claim, record, vectors, budget)
+        vectors = _narrowed(vectors, matrix, prime)
+    _independent(vectors, prime, budget)
     if len(vectors) != len(matrix):
         raise Inconclusive(
             f"the derivation has {len(vectors)} vectors, the lumping {len(matrix)} rows"
@@ -124,6 +132,40 @@ def examine_closure(claim: Claim) -> Verdict:
         + (FREE if record.steps and unknown else ""),
         coarsest=True,
     )
+
+
+def _in_rows(claim: Claim, record: Closure, budget: Budget) -> list[Vector] | None:
+    """The vectors of the derivation by their weights in the rows, if these tell; else None.
+
+    They do where no two rows share a variable and the quotient says what the one matrix of all steps makes of
+    the rows. To find out takes no more than a few times the entries of that matrix.
+    """
+    prime, matrix = record.prime, claim.matrix
+    if claim.functions or any(monomial for _, monomial in record.steps):
+        return None
+    if len({m for form in matrix.values() for m in form}) < sum(map(len, matrix.values())):
+        return None
+    try:
+        whole, small = (
+            _jacobian(system, {()}, prime, budget)[()] for system in (claim.system, claim.quotient)
+        )
+        rows = {name: _residues(form, prime) for name, form in matrix.items()}
+        vectors = []
+        for _, carried in (record.observables[i] for i in record.start):
+            budget.spend(len(carried))
+            vectors.append(_residues(carried, prime))
+    except Unlucky:
+        return None
+    if not all(rows.values()):
+        return None
+    entries = {name: list(row.items()) for name, row in rows.items()}
+    for name, row in rows.items():
+        image = _product(dict(small.get(name, ())), entries, prime, budget)
+        if _product(row, whole, prime, budget) != image:
+            return None
+    for parent, _ in record.steps:
+        vectors.append(_product(_parent(parent, vectors), small, prime, budget))
+    return vectors
 
 
 def _by_coefficients(claim: Claim, record: Closure, vectors: list[Vector], budget: Budget) -> None:
@@ -167,7 +209,7 @@ def _parent(number: int, vectors: list[Vector]) -> Vector:
 
 def _residue(value: Fraction, prime: int) -> int:
     if value.denominator % prime == 0:
-        raise Inconclusive(f"{prime} divides a denominator")
+        raise Unlucky(f"{prime} divides a denominator")
     return value.numerator * pow(value.denominator, -1, prime) % prime
 
 

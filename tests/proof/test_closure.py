@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 import symlump as sl
 from symlump.bench.linear.growth import planted_linear
+from symlump.datasets.chains import planted_chain
 from symlump.proof import closure
-from symlump.proof.check import Budget, Inconclusive, Verdict, check
+from symlump.proof.check import Budget, Inconclusive, Verdict, check, read_claim
 from symlump.proof.closure import check_closure
 
 
@@ -224,3 +225,65 @@ def test_long_vectors_are_replayed_where_each_row_has_a_variable_of_its_own(monk
     assert closure.check_closure(claim).accepted
     monkeypatch.setattr(closure, "_narrowed", lambda vectors, *_: vectors)
     assert closure.check_closure(claim).answer == "inconclusive"
+
+
+def chain_claim(states, blocks, seed=0):
+    """Of a planted Markov chain, of which the sum of a block is kept."""
+    ode, _, label = planted_chain(states, blocks, seed)
+    kept = {ode.variables[i]: Fraction(2, 3) for i in np.flatnonzero(label)}
+    return sl.lump(ode, sl.Constrained([kept])).claim()
+
+
+def test_steps_are_taken_among_the_sums_where_these_are_the_rows(monkeypatch):
+    """Among the states the same takes more."""
+    claim = chain_claim(300, 30)
+    monkeypatch.setattr(closure, "MAX_STEPS", 25_000)
+    assert check_closure(claim).coarsest
+    monkeypatch.setattr(closure, "_in_rows", lambda *_: None)
+    assert check_closure(claim).reason == "replaying the derivation takes too long"
+    monkeypatch.undo()
+    monkeypatch.setattr(closure, "_in_rows", lambda *_: None)
+    assert check_closure(claim).coarsest
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_weights_of_a_derivation_are_its_vectors_in_the_rows(seed):
+    claim = read_claim(chain_claim(40, 8, seed), None)
+    record, prime = claim.closure, claim.closure.prime
+    weights = closure._in_rows(claim, record, Budget("a test", 10**6))
+    vectors = [closure._residues(record.observables[i][0], prime) for i in record.start]
+    closure._by_coefficients(claim, record, vectors, Budget("a test", 10**6))
+    rows = {name: closure._residues(form, prime) for name, form in claim.matrix.items()}
+    assert len(weights) == len(vectors) == len(rows) > 2
+    for weight, vector in zip(weights, vectors, strict=True):
+        whole = {v: w * r % prime for name, w in weight.items() for v, r in rows[name].items()}
+        assert whole == vector
+
+
+def test_a_quotient_that_is_not_that_of_the_rows_lends_no_weights():
+    """x' = x needs nothing but x; the claim says x' = y, the sum of u and v."""
+    one = form(x="1")
+    claim = identity("xuv", {"x": form(x="1"), "u": form(v="1"), "v": form(v="-1")}, [[0, []]])
+    claim |= {"matrix": {"x": one, "y": form(u="1", v="1")}}
+    claim |= {"quotient": {"x": form(y="1"), "y": []}}
+    verdict = check_closure(claim)
+    assert verdict.answer == "inconclusive" and "vector 1 of the derivation" in verdict.reason
+    right = claim | {"quotient": {"x": form(x="1"), "y": []}}
+    assert check(right).accepted and check_closure(right) == verdict
+
+
+@pytest.mark.parametrize(
+    ("rows", "quotient"),
+    [
+        ({"x": {"x": "1"}, "y": {"y": "7"}}, {"x": {"y": "1/7"}}),  # a row is 0 modulo 7
+        ({"x": {"x": "1"}, "y": {"y": "1/7"}}, {"x": {"y": "7"}}),
+        ({"x": {"x": "1"}, "y": {"x": "1", "y": "1"}}, {n: {"x": "-1", "y": "1"} for n in "xy"}),
+        ({"x": {"x": "1"}, "y": {"y": "3"}}, {"x": {"y": "1/3"}}),
+    ],
+)
+def test_whatever_the_rows_the_vectors_are_independent(rows, quotient):
+    """x' = y, y' = 0, modulo 7."""
+    claim = identity("xy", {"x": form(y="1")}, [[0, []]], prime=7)
+    claim |= {"matrix": {name: form(**row) for name, row in rows.items()}}
+    claim["quotient"] = {name: form(**quotient.get(name, {})) for name in rows}
+    assert check(claim).accepted and check_closure(claim).accepted

@@ -426,6 +426,9 @@ class LinearLumping:
         kind = f"{sizes} by {smallest}linear lumping" + f" {self.purpose}".rstrip()
         if self._may_be_smaller:
             kind += with_unknown(self.ode)
+        closure = None if self._verdicts is None else self._verdicts[1]
+        if self.exact and closure is not None and not closure.accepted:
+            kind += f" (not checked to be the smallest: {closure.reason})"
         if self.at_least is not None:
             kind += f" (nearly all is needed: none has fewer than {self.at_least} rows)"
         if self.exact:

@@ -177,7 +177,9 @@ def test_what_torch_modules_are_not_read() -> None:
     assert torch.allclose(small.model(x), chain(x), atol=1e-6)
 
 
-def one_node(path: Path, operator: str, initializers: Any = (), **attributes: Any) -> None:
+def one_node(
+    path: Path, operator: str, initializers: Any = (), samples: Any = "n", **attributes: Any
+) -> None:
     """Tokens in, a dense layer, one operator, and another dense layer."""
     onnx: Any = pytest.importorskip("onnx")
     from onnx import helper
@@ -192,7 +194,8 @@ def one_node(path: Path, operator: str, initializers: Any = (), **attributes: An
         helper.make_node(operator, ["h", *dict(initializers)], ["k"], name="odd", **attributes),
         helper.make_node("MatMul", ["k", "V"], ["y"], name="fc2"),
     ]
-    x, y = (helper.make_tensor_value_info(name, 1, ["n", 4]) for name in ("tokens.1", "y"))
+    x = helper.make_tensor_value_info("tokens.1", 1, [samples, 4])
+    y = helper.make_tensor_value_info("y", 1, [None, 3])
     tensors = [
         onnx.numpy_helper.from_array(np.asarray(array), name) for name, array in held.items()
     ]
@@ -202,7 +205,7 @@ def one_node(path: Path, operator: str, initializers: Any = (), **attributes: An
 
 
 ONE = [("i", np.array([0]))]
-WHERE_IT_STANDS = {
+WHERE_IT_STANDS: dict[str, Any] = {
     "CumSum": (
         [("i", np.array(1))],
         {},
@@ -218,8 +221,31 @@ WHERE_IT_STANDS = {
         "quantized network.*real numbers that it was made from",
     ),
     "SplitToSequence": ((), {"axis": 1}, "lists of tensors are not read.*torch.split"),
-    "ReduceMean": ((), {"axes": [0]}, "the same for each sample. What stands before it"),
+    "ReduceMean": ((), {"axes": [0]}, "runs over the samples; what is read.*What stands before it"),
     "Gather": (ONE, {"axis": 0}, "takes some of the samples; .*keep axis 0 for the samples"),
+    "ReduceSum": ((), {}, "runs over the samples; .*keep axis 0 for the samples"),
+    "Softmax": ((), {"axis": 0}, "runs over the samples; .*keep axis 0 for the samples"),
+    "LayerNormalization": (
+        [("s", np.ones(8, np.float32))],
+        {"axis": 0},
+        "runs over the samples; .*keep axis 0 for the samples",
+    ),
+    "Expand": ([("s", np.array([3, 8]))], {}, "spread along axis 0; .*keep axis 0 for the samples"),
+    "Tile": ([("s", np.array([3, 1]))], {}, "repeats the samples; .*keep axis 0 for the samples"),
+    "Pad": ([("s", np.array([1, 0, 0, 0]))], {}, "adds samples, .*keep axis 0 for the samples"),
+    "Slice": (
+        [("a", np.array([-1])), ("b", np.array([-9])), ("c", np.array([0])), ("d", np.array([-1]))],
+        {},
+        "takes some of the samples; .*keep axis 0 for the samples",
+    ),
+    "Concat": ([("s", np.ones((1, 8), np.float32))], {"axis": 0}, "joins values along axis 0; "),
+    "ReduceL2": ((), {"axes": [0]}, r"each sample \(axis 0\) by itself"),
+}
+#: What gives as many rows as there are samples, which are not made of one sample each.
+MIXED: dict[str, Any] = {
+    "CumSum along samples": ([("i", np.array(0))], {}),
+    "ReverseSequence": ([("i", np.full(8, 2))], {"batch_axis": 1, "time_axis": 0}),
+    "LpNormalization": ((), {"axis": 0}),
 }
 
 
@@ -235,6 +261,23 @@ def test_what_would_work_instead_of_an_operator_is_true(operator: str, tmp_path:
     else:
         with pytest.raises(NetworkError, match=rf"node 'odd' \({operator}\).*{said}"):
             sl.read_onnx(tmp_path / "n.onnx", leave_untouched=True)
+
+
+@pytest.mark.parametrize("samples", [1, "n"])
+@pytest.mark.parametrize("operator", [*WHERE_IT_STANDS, *MIXED])
+def test_no_operator_reaches_other_samples(operator: str, samples: Any, tmp_path: Path) -> None:
+    """Whatever the file says of their number, what is read gives each sample what it gives it alone."""
+    name, _, _ = operator.partition(" ")
+    initializers, attributes, *said = (WHERE_IT_STANDS | MIXED)[operator]
+    told = said[0] if said and "the samples" in said[0] else None
+    one_node(tmp_path / "n.onnx", name, initializers, samples, **attributes)
+    if operator in ("CumSum", "Sinh"):
+        net = sl.read_onnx(tmp_path / "n.onnx", leave_untouched=True)
+        x = np.random.default_rng(0).normal(size=(3, 4)).astype(np.float32)
+        assert np.allclose(net(x), np.concatenate([net(x[k : k + 1]) for k in range(3)]))
+        return
+    with pytest.raises(NetworkError, match=told):
+        sl.read_onnx(tmp_path / "n.onnx", leave_untouched=True)
 
 
 def test_inputs_of_other_types_and_of_unknown_shape_are_named(tmp_path: Path) -> None:
@@ -278,6 +321,9 @@ class Step(nn.Module):
         (lambda h: h * torch.rand(8), "rand in a Step.*draws random numbers"),
         (lambda h: h - h.mean(0), "mean in a Step.*one part for each sample.*keep axis 0"),
         (lambda h: torch.cdist(h, h) @ h, "cdist in a Step.*one part for each sample.*keep axis 0"),
+        (lambda h: h.softmax(0), "softmax: runs over the samples.*keep axis 0"),
+        (lambda h: h.flip(0), "flip in a Step.*computes samples from one another.*keep axis 0"),
+        (lambda h: h.cumsum(0), "cumsum in a Step.*samples from one another.*keep axis 0"),
         (lambda h: h * (h > 0), "gt in a Step.*gives torch.bool in a network of torch.float32"),
         (lambda h: h.double().float(), "to in a Step.*gives torch.float64 in a network of"),
         (lambda h: h if h.sum() > 0 else -h, "what a value is .*a module that takes one branch"),

@@ -99,6 +99,8 @@ class StepBuilder(Arranger):
         if stored is None:
             base = self.view(self.plain(name, x))
             stored = tuple(axes)
+            if 0 in axes:
+                raise NetworkError(f"{name}: runs over the samples; {EACH_SAMPLE}")
         held = [
             self.along_stored(name, base, np.asarray(a, dtype=np.float64))[None] for a in arrays
         ]
@@ -113,6 +115,8 @@ class StepBuilder(Arranger):
     def reduce(self, name: str, x: View, axes: Sequence[int], how: str, keep: bool) -> View:
         """Mean, sum, maximum or minimum along axes."""
         places = sorted({axis % len(x.axes) for axis in axes})
+        if any(piece.axis < 0 for k in places for piece in x.axes[k]):
+            raise NetworkError(f"{name}: runs over the samples; {EACH_SAMPLE}")
         stored = self.as_stored(x, [k for k in places if x.axes[k]])
         shape = self.shapes[x.name]
         grid = tuple(k + 2 for k, n in enumerate(shape[1:]) if n > 1)
@@ -210,9 +214,10 @@ class StepBuilder(Arranger):
         """A value spread to a shape: nothing where it has that shape."""
         rank = max(len(x.axes), len(target))
         view = replace(x, axes=((),) * (rank - len(x.axes)) + x.axes)
-        sizes = tuple(
-            max(n, m) for n, m in zip((1,) * (rank - len(target)) + target, view.shape, strict=True)
-        )
+        target = (1,) * (rank - len(target)) + target
+        if target and 1 < target[0] != view.shape[0]:
+            raise NetworkError(f"{name}: is spread along axis 0; {EACH_SAMPLE}")
+        sizes = tuple(max(n, m) for n, m in zip(target, view.shape, strict=True))
         if sizes == view.shape:
             return view
         copied = self._copied_heads(name, view, sizes)
@@ -246,8 +251,10 @@ class StepBuilder(Arranger):
         grown = [k for k, n in enumerate(times) if n != 1]
         if not grown:
             return view
-        if len(grown) > 1 or not 1 <= grown[0] < len(view.axes):
+        if len(grown) > 1:
             return None
+        if grown == [0]:
+            raise NetworkError(f"{name}: repeats the samples; {EACH_SAMPLE}")
         k, shape = grown[0], view.shape
         if shape[k] == 1:
             return self.spread(name, view, (*shape[:k], times[k], *shape[k + 1 :]))

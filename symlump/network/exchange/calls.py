@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -155,6 +155,43 @@ def not_one_step(operation: str, value: Any, real: torch.dtype, samples: str) ->
             f"in {real} is read"
         )
     return ""
+
+
+def each_alone(
+    compute: Callable[..., Any], given: Sequence[Shape], shape: Shape, dtype: torch.dtype
+) -> bool | None:
+    """Whether each sample's result has a shape, and is the one that it has alone: three samples are tried.
+
+    It is None where nothing that is tried can be computed.
+
+    Parameters
+    ----------
+    given : sequence of tuple
+        Shapes of the values, without the samples.
+    shape : tuple of int
+        Of the result.
+
+    Examples
+    --------
+    >>> [each_alone(f, [(2,)], (2,), torch.double) for f in (torch.sinh, lambda h: h.cumsum(0))]
+    [True, False]
+    """
+    draws, found = torch.Generator().manual_seed(0), None
+    for few in (False, True):  # any numbers, and 0 and 1, which may stand for places
+        drawn = [torch.randn(3, *size, generator=draws).to(dtype) for size in given]
+        values = [(value > 0).to(dtype) if few else value for value in drawn]
+        try:
+            with torch.no_grad():
+                together = compute(*(v.clone() for v in values))
+                alone = [compute(*(v[k : k + 1].clone() for v in values)) for k in range(3)]
+        except Exception:  # nothing computes it, or it does not take these
+            continue
+        if tuple(together.shape) != (3, *shape) or any(one.shape != (1, *shape) for one in alone):
+            return False
+        if not torch.allclose(together, torch.cat(alone), rtol=1e-3, atol=1e-5, equal_nan=True):
+            return False
+        found = True
+    return found
 
 
 def source_of(node: Any) -> str:

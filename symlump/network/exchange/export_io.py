@@ -28,6 +28,7 @@ from symlump.network.exchange.build import GraphBuilder
 from symlump.network.exchange.calls import (
     MOVES,
     draws,
+    each_alone,
     has,
     instead_of,
     keys_of,
@@ -338,8 +339,14 @@ class _Reader:
         result = node.meta.get("val")
         place = self._name(node)
         stays = not_one_step(operation, result, self._real, self._samples)
-        if self._leave and not stays:
-            return self._untouched(node, operation, place, result)
+        if not stays:
+            try:
+                left = self._untouched(node, operation, place, result)
+            except NetworkError as error:
+                stays = str(error).removeprefix(f"{place}: ")
+            else:
+                if self._leave:
+                    return left
         stack = node.meta.get("nn_module_stack") or {}
         owner = str(list(stack.values())[-1][1]).rpartition(".")[2] if stack else ""
         what = f"the operation {operation}{f' in a {owner}' if owner else ''}{source_of(node)}"
@@ -381,6 +388,12 @@ class _Reader:
         if not inputs:
             raise NetworkError(f"{place}: the operation {operation} cannot be left untouched")
         call = TorchCall(node.target, arguments, keywords, held)
+        given = [self._build.shapes[x] for x in inputs]
+        if each_alone(call, given, sizes_of(result), torch.double) is False:
+            raise NetworkError(
+                f"{place}: the operation {operation} computes samples from one another, so it cannot be left "
+                f"untouched either; {EACH_SAMPLE}"
+            )
         numbers = sum(t.numel() for t in held.values() if isinstance(t, nn.Parameter))
         name = self._build.free(place)
         size = sizes_of(result)

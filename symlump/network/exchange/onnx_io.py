@@ -391,7 +391,7 @@ class _Reader:
             )
         told = self._told or (
             "onnx does not know it as one step from values of the network to values of the same type and of "
-            "constant shape, the same for each sample"
+            "constant shape, each sample (axis 0) by itself"
         )
         return f"it cannot be left untouched either, for {told}{self._rest(node, inputs)}"
 

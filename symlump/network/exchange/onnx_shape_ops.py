@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from symlump.errors import NetworkError
+from symlump.network.exchange.arranging import EACH_SAMPLE
 from symlump.network.exchange.build import GraphBuilder
 from symlump.network.exchange.onnx_constants import axes_of, floats
 from symlump.network.exchange.views import View
@@ -144,7 +145,9 @@ class ShapeOperators:
         value = x[2] if len(x) > 2 and x[2] is not None else a.get("value", 0.0)
         if a.get("mode", b"constant") != b"constant":
             raise refuse_attribute(name, a, "mode")
-        if before[0] or after[0] or np.size(value) != 1:
+        if before[0] or after[0]:
+            raise NetworkError(f"{name}: adds samples, or takes some away; {EACH_SAMPLE}")
+        if np.size(value) != 1:
             return None
         return self.build.padded(name, x[0], before[1:], after[1:], float(np.ravel(value)[0]))
 
@@ -239,7 +242,7 @@ class ShapeOperators:
             if any(piece.axis < 0 for piece in value.axes[axis]):
                 if start == 0 and step == 1 and end >= min(value.shape[axis], _ALL):
                     continue
-                return None
+                raise NetworkError(f"{name}: takes some of the samples; {EACH_SAMPLE}")
             value = self.build.part(name, value, axis, start, end, step)
         return value
 
@@ -261,7 +264,11 @@ class ShapeOperators:
 
     def _reduce(self, name: str, x: Inputs, a: Attributes, how: str) -> View | None:
         axes = axes_of(x, a)
-        if not axes or any(any(p.axis < 0 for p in x[0].axes[k]) for k in axes):
+        if not isinstance(x[0], View):
+            return None
+        if not axes and len(x) < 2 and not a.get("noop_with_empty_axes"):
+            axes = list(range(len(x[0].axes)))  # all
+        if not axes:
             return None
         return self.build.reduce(name, x[0], axes, how, bool(a.get("keepdims", 1)))
 

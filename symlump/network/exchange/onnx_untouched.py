@@ -17,6 +17,7 @@ import torch
 from torch import nn
 
 from symlump.errors import FileFormatError, NetworkError, first_line
+from symlump.network.exchange.calls import each_alone
 from symlump.network.exchange.onnx_constants import one_node
 from symlump.network.nodes import Shape
 
@@ -169,7 +170,7 @@ def one_operator(onnx: Any, node: Any, inputs: list[Any], position: int) -> Onnx
 
 
 def keeps_samples(operator: OnnxOperator, given: list[Shape], shape: Shape) -> bool:
-    """Whether the result has the shape, for every number of samples: it is tried with two and three.
+    """Whether each sample's result has the shape, and is the one it has alone: it is tried with three.
 
     Parameters
     ----------
@@ -182,17 +183,8 @@ def keeps_samples(operator: OnnxOperator, given: list[Shape], shape: Shape) -> b
     numbers = [n for a in _node(operator.model).attribute for n in (a.i, *a.ints)]
     if prod(shape) > _MOST or max(map(abs, numbers), default=0) > _MOST_STEPS:
         return False
-    for samples in (2, 3):
-        values = tuple(
-            torch.zeros(samples, *size, dtype=(*weights, torch.float32)[0]) for size in given
-        )
-        try:
-            result = operator.evaluate(values)
-        except Exception:  # onnx has no reference implementation of it, or it does not take this
-            return False
-        if tuple(result.shape) != (samples, *shape):
-            return False
-    return True
+    dtype = (*weights, torch.float32)[0]
+    return bool(each_alone(lambda *values: operator.evaluate(values), given, shape, dtype))
 
 
 def written_node(operator: OnnxOperator, names: dict[str, str], free: Any) -> Any:

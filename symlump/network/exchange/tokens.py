@@ -65,6 +65,8 @@ class TokenBuilder(StepBuilder):
         if alike and not own and len({v.name for v in views}) == 1 and len(views) == len(parts):
             copies = tuple(len(views) if k == axis else n for k, n in enumerate(first.shape))
             return self.spread(name, first, copies)
+        if not axis:
+            raise NetworkError(f"{name}: joins values along axis 0; {EACH_SAMPLE}")
         order = self._channels_first(views, axis)
         names: list[str] = []
         places: list[int] = []
@@ -73,7 +75,9 @@ class TokenBuilder(StepBuilder):
             if isinstance(part, View):
                 places.append(len(names))
                 if not part.samples_first:
-                    raise NetworkError(f"{name}: joins values whose samples are not their axis 0")
+                    raise NetworkError(
+                        f"{name}: joins values whose samples are not their axis 0; {EACH_SAMPLE}"
+                    )
                 names.append(self.arranged(name, part, tuple(part.axes[k] for k in order)))
                 continue
             held = np.asarray(part, dtype=np.float64)

@@ -243,6 +243,14 @@ def test_the_way_to_fewer_bytes_is_one_that_leads_there(capsys, folder, suffix):
     assert any(name.endswith(".places") for name in held)  # zeros take a bit
 
 
+@pytest.mark.parametrize("option", [("--count", "bytes"), ("--refit",), ("--on", "both")])
+def test_no_option_is_ignored_where_there_are_recurrent_cells(capsys, tmp_path, option):
+    save_file(nn.GRU(2, 4).state_dict(), tmp_path / "gru.safetensors")
+    code = main(["compress", str(tmp_path / "gru.safetensors"), "--retain", "0.7", *option])
+    assert code == 2
+    assert f"{option[0]} is for networks without recurrence" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("data", [False, True])
 def test_what_the_default_chose_is_in_json_and_in_tables(capsys, folder, data):
     given = ["--data", folder / "data.csv"] if data else []

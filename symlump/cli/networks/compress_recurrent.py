@@ -27,7 +27,7 @@ _LONGEST = 4_000
 _NOT_HERE = {
     "output_activation": None, "max_loss": None, "max_bound": None, "bits": None, "on": None,
     "relative_to": None, "distance": None, "data": None, "box": None, "picture": None,
-    "method": "afde", "packed": False, **OF_ONNX,
+    "method": "afde", "packed": False, "count": None, "refit": False, **OF_ONNX,
 }  # fmt: skip
 
 

@@ -100,7 +100,7 @@ class RecurrentBound:
         what = "what dense layers read is" if self.readers else "states are"
         known = (
             f"certified: {what} off by at most {at_most(self.value)} in {self.steps} steps, for every input "
-            "of the box at every step"
+            "of the box at every step, evaluated exactly (what floats of torch add comes on top)"
         )
         return "; ".join([known, *self.remarks])
 

@@ -1,6 +1,7 @@
 """Bounds of cells along a sequence: none exceeds them, drawn or found by ascent, and they say something."""
 
 from dataclasses import replace
+from math import log, tanh
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,10 @@ from torch import nn
 import symlump as sl
 from symlump.compression.recurrent import along
 from symlump.compression.recurrent.bound import bound_cells
+from symlump.compression.recurrent.horizon import RecurrentBound
 from symlump.network.recurrent.cells import GATES, Cell, Kind
 from symlump.network.recurrent.recurrent_network import CellNode, Reader, RecurrentNetwork
+from symlump.ode.exact import FloatArray
 
 
 class Read(nn.Module):
@@ -80,8 +83,10 @@ def test_layers_and_directions(options: dict[str, Any]) -> None:
     assert 0.01 * bound["head"] < ascended(model, small.model, 6, 0.2) <= bound["head"]
 
 
-def pair(kind: Kind, seed: int, units: int = 3) -> tuple[RecurrentNetwork, RecurrentNetwork]:
-    """A cell with a start and two equal units, one of which is a little off, and the cell without it."""
+def pair(
+    kind: Kind, seed: int, units: int = 3, weights: float = 1e-4, start: float = 1e-5
+) -> tuple[RecurrentNetwork, RecurrentNetwork]:
+    """A cell with a start and two equal units, all a little off, and the cell without one of the two."""
     rng = np.random.default_rng(seed)
     gates = len(GATES[kind])
     labels = np.array([*range(units), units - 1])
@@ -97,19 +102,20 @@ def pair(kind: Kind, seed: int, units: int = 3) -> tuple[RecurrentNetwork, Recur
     halves = np.array([1.0] * (units - 1) + [0.5, 0.5])
     whole = replace(
         cell,
-        input_weight=cell.input_weight[:, labels] + 1e-4 * rng.normal(size=(gates, units + 1, 2)),
+        input_weight=cell.input_weight[:, labels]
+        + weights * rng.normal(size=(gates, units + 1, 2)),
         hidden_weight=cell.hidden_weight[:, labels][:, :, labels] * halves,
         input_bias=cell.input_bias[:, labels],
         hidden_bias=cell.hidden_bias[:, labels],
-        start=cell.start[:, labels] + 1e-5,
+        start=cell.start[:, labels] + start,
     )
     weight = rng.normal(size=(2, units))
-    nets = []
-    for some, read in ((whole, weight[:, labels] * halves), (cell, weight)):
-        nodes = (CellNode("cell", "", some),)
-        readers = (Reader("out", read, np.zeros(2), ("cell",)),)
-        nets.append(RecurrentNetwork(nodes, readers, "float64", 0, False))
-    return nets[0], nets[1]
+    return network(whole, weight[:, labels] * halves), network(cell, weight)
+
+
+def network(cell: Cell, read: FloatArray) -> RecurrentNetwork:
+    readers = (Reader("out", read, np.zeros(len(read)), ("cell",)),)
+    return RecurrentNetwork((CellNode("cell", "", cell),), readers, "float64", 0, False)
 
 
 @pytest.mark.parametrize("kind", GATES)
@@ -130,6 +136,74 @@ def test_both_arithmetics_hold_what_is_computed(kind: Kind) -> None:
     for readers in found:
         assert (np.abs(outputs).max(axis=(0, 1)) <= readers).all()
     assert (found[0] < 1.01 * found[1]).all()
+
+
+LABELS = {"cell": np.array([0, 1, 2, 2])}
+
+
+def with_one_changed(whole: RecurrentNetwork, name: str, array: FloatArray) -> RecurrentNetwork:
+    (node,) = whole.cells
+    changed: dict[str, Any] = {name: array}
+    return replace(whole, cells=(replace(node, cell=replace(node.cell, **changed)),))
+
+
+@pytest.mark.parametrize("kind", GATES)
+@pytest.mark.parametrize("name", ["input_bias", "hidden_bias", "start"])
+def test_a_bias_or_a_start_alone_takes_equal_cells_apart(kind: Kind, name: str) -> None:
+    whole, part = pair(kind, 1, weights=0.0, start=0.0)
+    box, x = (-0.1, 0.1), np.random.default_rng(0).choice([-0.1, 0.1], (200, 3, 2))
+    assert not bound_cells(whole, part, LABELS, 3, box, "float64").cells["cell"].any()
+    own = getattr(whole.cells[0].cell, name)
+    for row in range(len(own)):  # of a gate, or of a state
+        array = own.copy()
+        array[row] += 1e-3
+        other = with_one_changed(whole, name, array)
+        one, two = (net.cells[0].cell.run(x)[0] for net in (other, part))
+        off = np.abs(one - two[..., LABELS["cell"]]).max(axis=0)
+        read = one @ other.readers[0].weight.T - two @ part.readers[0].weight.T
+        bound = bound_cells(other, part, LABELS, 3, box, "float64")
+        assert (off <= bound.cells["cell"] + 1e-14).all() and off.max() > 1e-6
+        assert (np.abs(read).max(axis=(0, 1)) <= bound.readers["out"] + 1e-14).all()
+
+
+def gru_of_one(**options: Any) -> Cell:
+    """A unit that reads nothing, not even itself, so that its values are known in closed form."""
+    return Cell("gru", np.zeros((3, 1, 1)), np.zeros((3, 1, 1)), **options)
+
+
+def bound_of(one: Cell, two: Cell, steps: int, arithmetic: str) -> RecurrentBound:
+    nets = [network(cell, np.ones((1, 1))) for cell in (one, two)]
+    return bound_cells(nets[0], nets[1], {"cell": np.array([0])}, steps, (-1, 1), arithmetic)
+
+
+@pytest.mark.parametrize("arithmetic", ["float64", "flint"])
+def test_biases_of_the_new_value_of_a_gru_are_not_one(arithmetic: str) -> None:
+    b, d = np.zeros((3, 1)), np.zeros((3, 1))
+    b[2], d[2] = 0.5, 0.25
+    one, two = gru_of_one(input_bias=b, hidden_bias=d), gru_of_one(input_bias=d, hidden_bias=b)
+    # r = z = 1/2, so h = tanh(b + d/2)/2 after a step, and 3/2 of that half after two
+    apart = (tanh(0.5 + 0.125) - tanh(0.25 + 0.25)) / 2
+    right, bound = np.array([1, 1.5]) * apart, bound_of(one, two, 2, arithmetic)
+    ratios = bound.cells["cell"][:, 0] / right
+    assert (ratios > 1 - 1e-14).all() and (ratios < 1.1).all()
+    assert 1 - 1e-14 < bound["out"] / right[1] < 1.1
+    # of the other gates only the sum counts
+    b[2], d[2], b[:2] = 0.25, 0.25, 0.5
+    one, two = gru_of_one(input_bias=b, hidden_bias=d), gru_of_one(input_bias=d, hidden_bias=b)
+    assert bound_of(one, two, 2, arithmetic).value == 0
+
+
+@pytest.mark.parametrize("arithmetic", ["float64", "flint"])
+def test_the_bound_of_a_step_holds_from_its_beginning(arithmetic: str) -> None:
+    b = np.array([[0.0], [-log(3)], [0.0]])
+    one, two = (
+        gru_of_one(input_bias=b, hidden_bias=0 * b, start=np.array([[at]])) for at in (0.75, 0.25)
+    )
+    # n = 0 and z = 1/4, so that each step leaves a quarter: of 1/2, 1/8, 1/32, 1/128
+    bound = bound_of(one, two, 3, arithmetic)
+    ratios = bound.cells["cell"][:, 0] / [1 / 2, 1 / 8, 1 / 32]
+    assert (ratios > 1 - 1e-14).all() and (ratios < 1.001).all()
+    assert 1 - 1e-14 < bound["out"] * 8 < 1.001  # what is read is of the states after steps
 
 
 def test_old_unknowns_are_forgotten_and_the_bound_stays(monkeypatch: Any) -> None:

@@ -62,7 +62,8 @@ class Followed:
     Parameters
     ----------
     off : ndarray, shape (steps, units)
-        Bounds of \\|h − ĥ_p\\| at the beginning and at the end of each step.
+        Bounds of \\|h − ĥ_p\\| at the end of each step. Those that are found step by step hold at its
+        beginning as well; where a bound of all steps at once is smaller, the start is left out.
     readings : list of (ndarray, ndarray)
         For each reading, bounds of what its rows are off by at each step, and where those of the smaller
         network are at any, shapes (steps, rows) and (rows, 2).

@@ -220,7 +220,7 @@ def _together(
     box: FloatArray,
     found: Followed,
 ) -> Followed:
-    """The smaller of two bounds: of what was found, and of all steps as one network."""
+    """The smaller of two bounds after each step: of what was found, and of all steps as one network."""
     old, new = cells
     whole = _stacked([(np.eye(old.units), None), *(read.whole for read in reads)])
     parts: list[Dense] = [(np.eye(new.units)[labels], None)]

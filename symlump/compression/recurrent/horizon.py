@@ -30,7 +30,7 @@ class RecurrentBound:
     box : ndarray, shape (inputs, 2)
         Where what comes from outside is at every step, cell by cell.
     cells : dict
-        By cell, bounds of \\|h_i − ĥ_B\\| for unit i in block B up to each step that the cell takes; shape
+        By cell, bounds of \\|h_i − ĥ_B\\| for unit i in block B after each step that the cell takes; shape
         (steps, units). A cell that reads backward takes its first step at the end of the sequence.
     readers : dict
         By dense layer, bounds of what its outputs are off by at any step; shape (outputs,).

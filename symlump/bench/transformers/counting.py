@@ -14,6 +14,7 @@ from symlump.bench.train import one_thread
 from symlump.compression.baselines.magnitude import Magnitude
 from symlump.compression.baselines.svd import TruncatedSVD
 from symlump.compression.baselines.wanda import Wanda
+from symlump.compression.combined import Combined
 from symlump.compression.compress import compress
 from symlump.compression.dependences.dependence import Dependence
 from symlump.compression.merging.afde import AFDE
@@ -42,6 +43,8 @@ METHODS: dict[str, Make] = {
     "magnitude": lambda share, x: Magnitude(share),
     "magnitude, refit, data": lambda share, x: Magnitude(share, refit=True, inputs=x),
     "Wanda, data": lambda share, x: Wanda(share, x),
+    "combined": lambda share, x: Combined(retain=share),
+    "combined, data": lambda share, x: Combined(retain=share, inputs=x),
 }
 
 

@@ -101,11 +101,15 @@ def bound_cells(
             reach = ends[places[node.module]]
             drive, read_as = _Drive(reach, np.zeros(old.inputs)), np.arange(old.inputs)
         reads = _reads(node.name, original, small, labels, pruned)
-        way = _along if arithmetic == "float64" else _by_steps
-        found = way((old, new), labels[node.name], reads, read_as, drive, count, m)
+        most = {letter: _most(letter, old, new, count) for letter in old.compared}
+        pair, own = (old, new), labels[node.name]
+        if arithmetic == "float64":
+            found = follow(pair, own, drive.reach, drive.off, read_as, reads, most, count)
+        else:
+            found = _by_steps(pair, own, drive, read_as, reads, most, count, m)
         if not node.reads and can_be_unrolled(old, new, count):
             box_here = ends[places[node.module]]
-            found = _together((old, new), labels[node.name], reads, box_here, found)
+            found = _together(pair, own, reads, box_here, found)
         off[node.name] = found.off
         for read, (apart, reach) in zip(reads, found.readings, strict=True):
             far = apart.max(axis=0)
@@ -148,32 +152,13 @@ def _reads(
     return found
 
 
-def _along(
-    cells: tuple[Cell, Cell],
-    labels: IntArray,
-    reads: list[CellReading],
-    read_as: IntArray,
-    drive: _Drive,
-    steps: int,
-    arithmetic: Arithmetic,
-) -> Followed:
-    """Both cells along a sequence, in float64.
-
-    Parameters
-    ----------
-    labels, read_as : ndarray of int
-        The block of each unit, and of each input.
-    """
-    most = {letter: _most(letter, *cells, steps) for letter in cells[0].states}
-    return follow(cells, labels, drive.reach, drive.off, read_as, reads, most, steps)
-
-
 def _by_steps(
     cells: tuple[Cell, Cell],
     labels: IntArray,
-    reads: list[CellReading],
-    read_as: IntArray,
     drive: _Drive,
+    read_as: IntArray,
+    reads: list[CellReading],
+    most: dict[str, float],
     steps: int,
     arithmetic: Arithmetic,
 ) -> Followed:
@@ -199,9 +184,7 @@ def _by_steps(
         error[: apart.size] = np.hstack([-radius, radius])
     within, errors = (np.tile([-np.inf, np.inf], (len(s), 1)) for s in (quotient, system))
     for s, letter in enumerate(old.compared):
-        most = _most(letter, old, new, steps)
-        for cell, ends in ((new, within), (old, errors)):
-            far = most if cell is new else 2 * most
+        for cell, ends, far in ((new, within, most[letter]), (old, errors, 2 * most[letter])):
             ends[s * cell.units : (s + 1) * cell.units] = -far, far
     during, reach = follow_error(lumping, base, error, (within, errors), steps, arithmetic)
     found = list[tuple[FloatArray, FloatArray]]()

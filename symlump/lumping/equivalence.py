@@ -84,7 +84,7 @@ class SignatureTerms:
         Where those as they stand are the same as the first's, in any order, so are their sums: sums are only
         made for the others.
         """
-        first = partition.representatives[partition.labels]
+        first = partition.first_of_each
         packed = PackedTerms.of(self.owners, self.targets, self.values, first.size, self.labels)
         if packed is None:
             return _differ(np.arange(first.size), first, *self.collect())

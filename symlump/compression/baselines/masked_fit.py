@@ -14,6 +14,7 @@ from scipy.linalg import cho_factor, cho_solve
 
 from symlump.compression.inputs import refuse_overflow
 from symlump.compression.merging.effect import forward
+from symlump.compression.merging.means import RIDGE
 from symlump.compression.merging.values import columns
 from symlump.network.evaluate import evaluate
 from symlump.network.network import Network
@@ -24,8 +25,6 @@ Mask: TypeAlias = npt.NDArray[np.bool_]
 #: A matrix with a Cholesky factor in one triangle, and whether that is the lower one.
 Factor: TypeAlias = tuple[FloatArray, bool]
 
-#: Ridge of the fit, relative to the mean square of what a layer reads: as for merged units.
-_RIDGE = 1e-6
 #: At least so much, where nothing is read.
 _LEAST = 1e-200
 #: What a layer reads is laid out for so many numbers at a time.
@@ -104,7 +103,7 @@ def _fitted(layer: Affine, read: FloatArray, wanted: FloatArray) -> Affine:
             towards[number] += x.T @ aims[:, units]
     refuse_overflow(layer.name, "what pruning left cannot be refitted", moments, *towards)
     for gram, right, units in zip(moments, towards, groups, strict=True):
-        ridge = max(_RIDGE * float(np.trace(gram)) / width, _LEAST)
+        ridge = max(RIDGE * float(np.trace(gram)) / width, _LEAST)
         gram[np.diag_indices(width)] += ridge
         right += ridge * rows[units].T
         fitted[units] = _solved(gram, right.T, kept[units])

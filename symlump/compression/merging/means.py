@@ -22,6 +22,11 @@ def mean_matrix(group: IntArray, weight: FloatArray, count: int) -> csr_array:
     return csr_array((mean[order], order, np.append(0, ends)), shape=(count, group.size))
 
 
+def add_ridge(gram: FloatArray) -> None:
+    """Add the ridge of the refit to second moments."""
+    gram[np.diag_indices_from(gram)] += RIDGE * (float(np.trace(gram)) / len(gram) or 1.0)
+
+
 def loss_with_means(covariance: FloatArray, mean: csr_array, weights: FloatArray) -> float:
     """How far units are from linear functions of some of their means, in least squares.
 
@@ -41,7 +46,7 @@ def loss_with_means(covariance: FloatArray, mean: csr_array, weights: FloatArray
     """
     cross = mean @ covariance
     gram = np.asarray(mean @ cross.T)
-    gram[np.diag_indices_from(gram)] += RIDGE * (float(np.trace(gram)) / len(gram) or 1.0)
+    add_ridge(gram)
     factor = np.linalg.cholesky(gram).astype(weights.dtype)
     solved = blas.dtrsm if weights.dtype == np.float64 else blas.strsm
     # in the order that is not copied: rows of the solution are units

@@ -13,7 +13,7 @@ from scipy.sparse import csr_array
 
 from symlump.compression.merging.effect import flat_outputs
 from symlump.compression.merging.known_units import KnownUnits, SeenGroups
-from symlump.compression.merging.means import RIDGE, mean_matrix
+from symlump.compression.merging.means import add_ridge, mean_matrix
 from symlump.compression.merging.values import (
     Memory,
     Values,
@@ -392,7 +392,7 @@ def solve_members(
 
     Overwrites the moments. What remains of single precision is solved for in it.
     """
-    gram[np.diag_indices_from(gram)] += RIDGE * (float(np.trace(gram)) / len(gram) or 1.0)
+    add_ridge(gram)
     factor = cho_factor(gram.T, overwrite_a=True)  # symmetric, and in the order that is not copied
     if right.dtype == np.float32:
         lower = np.asfortranarray(factor[0], np.float32)

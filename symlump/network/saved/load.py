@@ -33,6 +33,9 @@ FUNCTIONS = frozenset({
     "unflatten", "unsqueeze", "view", "zeros_like",
 })  # fmt: skip
 
+#: What may be stored of a packed tensor, each under its name and this.
+PARTS = ("codes", "steps", "numbers", "places", "rows", "columns")
+
 Tensors = dict[str, torch.Tensor]
 
 
@@ -54,8 +57,7 @@ def _read(path: Any) -> tuple[Tensors, dict[str, str]]:
         metadata = file.metadata() or {}
         held = {name: file.get_tensor(name) for name in list(file.keys())}
     for name, entry in json.loads(metadata.get("packed", '{"tensors": {}}'))["tensors"].items():
-        kinds = ("codes", "steps", "numbers", "places", "rows", "columns")
-        parts = {p: held.pop(f"{name}.{p}") for p in kinds if f"{name}.{p}" in held}
+        parts = {p: held.pop(f"{name}.{p}") for p in PARTS if f"{name}.{p}" in held}
         held[name] = unpack(entry, parts)
     return held | {name: held[one] for name, one in metadata.items() if one in held}, metadata
 

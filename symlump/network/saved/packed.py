@@ -37,12 +37,12 @@ from symlump.network.saved.codings import (
     packed_size,
     unpack_bits,
 )
+from symlump.network.saved.load import PARTS
 from symlump.ode.exact import FloatArray, IntArray
 
 #: Under this name the header stands in the metadata.
 KEY = "packed"
 VERSION = 1
-_PARTS = ("codes", "steps", "numbers", "places", "rows", "columns")
 #: How many times its bytes in the file a tensor may take, unpacked; what takes more is stored otherwise.
 MAX_GROWTH = 256
 _MAX_HEADER = 1 << 24
@@ -73,7 +73,7 @@ def pack_tensors(
     stored: Tensors = {}
     entries: dict[str, dict[str, Any]] = {}
     for name, tensor in tensors.items():
-        own = any(f"{name}.{part}" in tensors for part in _PARTS)
+        own = any(f"{name}.{part}" in tensors for part in PARTS)
         found = None if own else _fewest(tensor, blocks)
         if found is None:
             stored[name] = tensor
@@ -167,7 +167,7 @@ def unpack_tensors(path: Any, tensors: Mapping[str, torch.Tensor], header: str) 
     """
     found = dict(tensors)
     for name, entry in _entries(path, header).items():
-        parts = {part: found.pop(f"{name}.{part}") for part in _PARTS if f"{name}.{part}" in found}
+        parts = {part: found.pop(f"{name}.{part}") for part in PARTS if f"{name}.{part}" in found}
         try:
             if name in found:
                 raise _WrongError(f"{_short(name)!r} stands there unpacked as well")

@@ -239,10 +239,9 @@ class ShapeOperators:
         value: View = x[0]
         for axis, start, end, step in zip(axes, starts, ends, steps, strict=True):
             axis %= len(value.axes)
-            if any(piece.axis < 0 for piece in value.axes[axis]):
-                if start == 0 and step == 1 and end >= min(value.shape[axis], _ALL):
-                    continue
-                raise NetworkError(f"{name}: takes some of the samples; {EACH_SAMPLE}")
+            samples = any(piece.axis < 0 for piece in value.axes[axis])
+            if samples and start == 0 and step == 1 and end >= min(value.shape[axis], _ALL):
+                continue
             value = self.build.part(name, value, axis, start, end, step)
         return value
 

@@ -27,14 +27,14 @@ from symlump.ode.exact import FloatArray, IntArray
 
 #: What has gone of so many rows, or more, is let go as soon as it is half of them.
 _LARGE = 128
-#: And by this share further, so that rounding leaves out none.
-_ROUNDING = 1e-9
 #: The merges of fewer rows are found at once.
 _PARTLY = 128
 #: Rows of squares are so many numbers apart, so that a column is not in one set of the cache.
 _APART = 8
 #: Merges are found up to so many times the height at which half of the groups have a neighbour.
 _AHEAD = 1.15
+#: And by this share further, so that rounding leaves out none.
+_ROUNDING = 1e-9
 
 
 def merge_tree(rows: FloatArray, weights: FloatArray, linkage: Linkage) -> FloatArray:

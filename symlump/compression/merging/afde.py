@@ -51,9 +51,10 @@ class AFDE(CompressionMethod):
         mean size of what is compared in the layer: coefficients then, unless ``distance`` says otherwise.
         By default ``eps`` is relative to the outputs, and for ``retain`` all units are tried: the one that
         reproduces the outputs best under ``inputs`` is kept, and ``measure`` names it. In dense networks with
-        a layer of 256 units or more, and at least half as many outputs as that has units, it is the one that
-        is expected to, see :meth:`symlump.compression.merging.merge.Merging.foreseen`. (For inputs that look
-        like images, or that convolutions read, it is "output" unless ``inputs`` is given.)
+        a layer of 256 units or more, at least half as many outputs as the widest layer has units, and no narrow
+        hidden layer (fewer than 65536 values on all samples, as 63 units on 1024 have), it is the one that is
+        expected to, see :meth:`symlump.compression.merging.merge.Merging.foreseen`. (For inputs that look like
+        images, or that convolutions read, it is "output" unless ``inputs`` is given.)
     on : {"influence", "state", "both"}
         "influence" merges units with nearly equal incoming weights; "state" passes on one sum for each group
         of units with nearly equal outgoing weights; "both" does one after the other. The last two

@@ -314,7 +314,8 @@ class Merging:
     def is_foreseen(self) -> bool:
         """Whether the error of a tolerance is told well enough without the network, see :meth:`foreseen`.
 
-        Of few outputs it is not: what units of a layer lose adds up or cancels there.
+        Of few outputs it is not: what units of a layer lose adds up or cancels there. Nor where a layer is so
+        narrow that its covariance is not at hand.
         """
         widest = max(layer.units for layer in self.network.layers)
         outputs = sum(prod(self.network.shapes[name]) for name in self.network.outputs)

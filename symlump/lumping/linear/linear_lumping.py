@@ -295,8 +295,8 @@ class LinearLumping:
         return verdict, None if self.derivation is None else check_closure(claim)
 
     @property
-    def _verdicts(self) -> tuple[Verdict, Verdict | None] | None:
-        return self.verdicts if self.is_exact and self.ode.terms <= CHECKED_TERMS else None
+    def _verdicts(self) -> tuple[Verdict | None, Verdict | None]:
+        return self.verdicts if self.is_exact and self.ode.terms <= CHECKED_TERMS else (None, None)
 
     @property
     def verdict(self) -> Verdict | None:
@@ -307,7 +307,7 @@ class LinearLumping:
         CertificateError
             If the checker refuses a result of the exact algorithm.
         """
-        return None if self._verdicts is None else self._verdicts[0]
+        return self._verdicts[0]
 
     @property
     def exact(self) -> bool:
@@ -317,7 +317,7 @@ class LinearLumping:
     @property
     def smallest(self) -> bool:
         """True if a replay of the derivation showed that no smaller lumping keeps the observables."""
-        closure = None if self._verdicts is None else self._verdicts[1]
+        closure = self._verdicts[1]
         return self.exact and closure is not None and closure.accepted
 
     def aggregate(self, x: npt.ArrayLike) -> FloatArray:
@@ -426,7 +426,7 @@ class LinearLumping:
         kind = f"{sizes} by {smallest}linear lumping" + f" {self.purpose}".rstrip()
         if self._may_be_smaller:
             kind += with_unknown(self.ode)
-        closure = None if self._verdicts is None else self._verdicts[1]
+        closure = self._verdicts[1]
         if self.exact and closure is not None and not closure.accepted:
             kind += f" (not checked to be the smallest: {closure.reason})"
         if self.at_least is not None:

@@ -118,7 +118,7 @@ def follow(
         If numbers overflow.
     """
     pair = _Pair(cells, labels, read_as, reach, off)
-    states, letters = pair.start(), cells[0].states
+    states, letters = pair.start, cells[0].states
     units = cells[0].units
     bounds, found = np.zeros((steps, units)), [_Read(reading, pair) for reading in readings]
     width = sum(part.error.size for state in states for part in state.parts)
@@ -158,38 +158,46 @@ class _Pair:
         self._reach, self._off = Interval(*reach.T), Interval(-off, off)
         self.unknowns = Unknowns()
         one, two = cells
+        self._weights = (
+            (one.input_weight, two.input_weight),
+            (one.hidden_weight, two.hidden_weight),
+        )
         #: By gate, how far weights of the smaller one are from sums of the original's.
         self._more = [
-            [surplus(w, v[labels], columns_as) for w, v in zip(weights, others, strict=True)]
-            for weights, others, columns_as in (
-                (one.input_weight, two.input_weight, read_as),
-                (one.hidden_weight, two.hidden_weight, labels),
-            )
+            [surplus(w, v[labels], columns_as) for w, v in zip(*pair, strict=True)]
+            for pair, columns_as in zip(self._weights, (read_as, labels), strict=True)
         ]
-        shapes = one.input_weight.shape[:2], two.input_weight.shape[:2]
         self._biases = [
-            [np.zeros(shape) if b is None else b for b in (cell.input_bias, cell.hidden_bias)]
-            for cell, shape in zip(cells, shapes, strict=True)
+            [
+                np.zeros(weights.shape[:2]) if b is None else b
+                for b in (cell.input_bias, cell.hidden_bias)
+            ]
+            for cell, weights in ((one, one.input_weight), (two, two.input_weight))
         ]
         places = [
             (g, which)
             for g in range(len(one.hidden_weight))
             for which in (((0,), (1,)) if (one.kind, g) == ("gru", 2) else ((0, 1),))
         ]
+        #: By gate and which of its biases are added there, how far those of the two are apart.
+        self._biases_apart: dict[tuple[int, tuple[int, ...]], FloatArray] = {
+            place: self._bias_apart(*place) for place in places
+        }
+        #: Where the states begin.
+        self.start = self._begin()
         #: Whether nothing ever takes the two apart.
         self.equal = not (
             off.any()
             or any(more.any() for some in self._more for more in some)
-            or any(self._bias_apart(*place).any() for place in places)
-            or any(state.apart.middle.any() for state in self.start())
+            or any(apart.any() for apart in self._biases_apart.values())
+            or any(state.apart.middle.any() for state in self.start)
         )
 
     def _bias_apart(self, gate: int, which: tuple[int, ...]) -> FloatArray:
         whole, part = ([some[k][gate] for k in which] for some in self._biases)
         return exact_sum([*whole, *(-bias[self.labels] for bias in part)])
 
-    def start(self) -> list[_Both]:
-        """Where the states begin."""
+    def _begin(self) -> list[_Both]:
         found = []
         for s in range(len(self.whole.states)):
             one, two = (
@@ -236,26 +244,16 @@ class _Pair:
 
     def _of(self, gate: int, u: _Both | None, h: _Both | None) -> _Both:
         """W·u + b + V·h + d, or one half of that."""
-        one, two = self.whole, self.part
-        wholes, parts = (
-            list[tuple[FloatArray, SharedForms]](),
-            list[tuple[FloatArray, SharedForms]](),
-        )
-        aparts = list[tuple[FloatArray, SharedForms]]()
-        used = [k for k, given in enumerate((u, h)) if given is not None]
-        biases = [[some[k][gate] for k in used] for some in self._biases]
-        biases.append([self._bias_apart(gate, tuple(used))])
-        for k, (given, w, v) in enumerate(
-            (
-                (u, one.input_weight, two.input_weight),
-                (h, one.hidden_weight, two.hidden_weight),
-            )
-        ):
-            if given is None:
-                continue
-            wholes.append((w[gate], given.whole))
-            parts.append((v[gate], given.part))
-            aparts += [(w[gate], given.apart), (self._more[k][gate], given.part)]
+        read = [(k, x) for k, x in enumerate((u, h)) if x is not None]
+        which = tuple(k for k, _ in read)
+        wholes, parts, aparts = [], [], []
+        for k, x in read:
+            w, v = (weights[gate] for weights in self._weights[k])
+            wholes.append((w, x.whole))
+            parts.append((v, x.part))
+            aparts += [(w, x.apart), (self._more[k][gate], x.part)]
+        biases = [[some[k][gate] for k in which] for some in self._biases]
+        biases.append([self._biases_apart[gate, which]])
         return _Both(
             *(
                 stack_forms(*(x for _, x in some)).through(np.hstack([w for w, _ in some]), *added)

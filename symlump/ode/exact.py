@@ -489,8 +489,8 @@ def difference(
     return reduce_modulo(values + np.uint64(prime) - others, prime)
 
 
-def prime_for(*numbers: ExactArray) -> int:
-    """One of these primes that divides no denominator of some numbers.
+def prime_for(*numbers: ExactArray, among: Iterable[int] = PRIMES) -> int:
+    """The first of some primes that divides no denominator of some numbers.
 
     Raises
     ------
@@ -502,11 +502,13 @@ def prime_for(*numbers: ExactArray) -> int:
     >>> 2**31 - prime_for(ExactArray.from_fractions([Fraction(1, 2**31 - 1)]))
     19
     """
-    for prime in PRIMES:
+    tried = []
+    for prime in among:
         try:
             for array in numbers:
                 array.residues(prime)
         except InputError:
+            tried.append(prime)
             continue
         return prime
-    raise FailureError(f"each of the primes {PRIMES[0]} … {PRIMES[-1]} divides a denominator")
+    raise FailureError(f"each of the primes {tried[0]} … {tried[-1]} divides a denominator")

@@ -22,13 +22,12 @@ from itertools import islice
 
 import numpy as np
 
-from symlump.errors import FailureError, InputError
 from symlump.lumping.linear.spaces.closure import Closure
 from symlump.lumping.linear.spaces.echelon import Echelon, fold, primes
 from symlump.lumping.linear.spaces.exact_matrix import ExactMatrix
 from symlump.lumping.linear.spaces.family import MatrixFamily
 from symlump.lumping.linear.spaces.invariant import MOST_PRIMES, InvariantSpace, identity
-from symlump.ode.exact import ExactArray, FloatArray
+from symlump.ode.exact import ExactArray, FloatArray, prime_for
 
 #: Systems with fewer variables are eliminated faster than a recurrence is found; so are those in whose matrix
 #: one of so many entries is not zero.
@@ -82,7 +81,8 @@ def order_of_recurrence(
     if rows.shape[0] > 1:
         weights = np.random.default_rng(seed).integers(1, 1000, rows.shape[0]).tolist()
         mixed = ExactMatrix.from_rows([dict(enumerate(weights))], rows.shape[0]) @ rows
-    prime = _undivided([family.unfolded.values, rows.values, *also])
+    numbers = (family.unfolded.values, rows.values, *also)
+    prime = prime_for(*numbers, among=islice(primes(), MOST_PRIMES))
     modular, start = family.modulo(prime), mixed.residues(prime)
     matrix = modular.single_matrix()
     if matrix is None:
@@ -111,19 +111,6 @@ def order_of_recurrence(
                 vector[: family.size] = fold((whole % prime).astype(np.float64), prime)
 
     return _shortest(sequence(), length, prime), prime
-
-
-def _undivided(numbers: Iterable[ExactArray]) -> int:
-    """A prime below 2^23 that divides no denominator."""
-    arrays = list(numbers)
-    for prime in islice(primes(), MOST_PRIMES):
-        try:
-            for array in arrays:
-                array.residues(prime)
-        except InputError:
-            continue
-        return prime
-    raise FailureError(f"each of {MOST_PRIMES} primes divides a denominator of the system")
 
 
 def _padded(size: int) -> int:

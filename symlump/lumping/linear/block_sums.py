@@ -122,8 +122,15 @@ class SummedSystem:
         """The 2-norm of each sum, as a row in the variables; divided by it the sums are orthonormal rows."""
         return np.sqrt(self.partition.sizes)
 
+    @cached_property
+    def jacobian(self) -> MatrixFamily:
+        """The coefficient matrices of the Jacobian of the system of the sums."""
+        if isinstance(self.system, PolynomialODE):
+            return MatrixFamily.of_jacobian(self.system)
+        return jacobian_coefficients(self.system)
+
     def family(self) -> MatrixFamily:
-        """The coefficient matrices of the Jacobian, in orthonormal sums.
+        """The same, in orthonormal sums.
 
         As there is one matrix for all monomials x^k that become y^κ, it is multiplied by the 2-norm of their
         numbers. So Σ_k |b·J_k|² is the same for each row b.
@@ -135,12 +142,7 @@ class SummedSystem:
         >>> (family.unfolded.to_float().toarray() ** 2).round(9).tolist()    # those of a' are (0, 2, 2), twice
         [[16.0], [0.0]]
         """
-        ode = self.system
-        family = (
-            MatrixFamily.of_jacobian(ode)
-            if isinstance(ode, PolynomialODE)
-            else jacobian_coefficients(ode)
-        )
+        family = self.jacobian
         if not self.merged:
             return family
         weights = self._norms_of_monomials()[family.generators] * self.lengths[family.columns]

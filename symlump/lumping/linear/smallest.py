@@ -29,7 +29,6 @@ from symlump.lumping.linear.nearly import DENSE, LARGE, NEAR, SOME, everything, 
 from symlump.lumping.linear.quotient import Section, linear_quotient
 from symlump.lumping.linear.readable import readable, readable_rows
 from symlump.lumping.linear.spaces.exact_matrix import ExactMatrix
-from symlump.lumping.linear.spaces.family import MatrixFamily
 from symlump.lumping.linear.spaces.invariant import InvariantSpace, identity, smallest_invariant
 from symlump.lumping.linear.spaces.merged import MergedTerms
 from symlump.lumping.linear.spaces.small import MOST_TERMS, close_small
@@ -73,11 +72,6 @@ class Search:
         """The forms as rows in the sums."""
         return self.sums.narrow(form_matrix(self.forms.values(), self.ode))
 
-    @cached_property
-    def _family(self) -> MatrixFamily:
-        assert isinstance(self.sums.system, PolynomialODE)
-        return MatrixFamily.of_jacobian(self.sums.system)
-
     @property
     def _also(self) -> tuple[ExactArray, ...]:
         """What has denominators beside the system in sums: steps are replayed in the variables."""
@@ -89,11 +83,12 @@ class Search:
         size = len(self.sums)
         if not isinstance(self.ode, PolynomialODE) or size < SOME:
             return 0, 0
-        if self._family.only_generator < 0:
+        family = self.sums.jacobian
+        if family.only_generator < 0:
             return 0, 0
-        if size <= LARGE and DENSE * len(self._family.unfolded.columns) > size**2:
+        if size <= LARGE and DENSE * len(family.unfolded.columns) > size**2:
             return 0, 0
-        return order_of_recurrence(self._family, self.start, self.seed, self._also)
+        return order_of_recurrence(family, self.start, self.seed, self._also)
 
     @property
     def at_least(self) -> int | None:
@@ -108,8 +103,8 @@ class Search:
             return smallest_evaluated(self.ode, self.start, self.seed)
         least, prime = self._least
         if least == len(self.sums) and self.start.shape[0] == 1:
-            return everything(self._family, prime)
-        return smallest_invariant(self._family, self.start, self.seed, self._also)
+            return everything(self.sums.jacobian, prime)
+        return smallest_invariant(self.sums.jacobian, self.start, self.seed, self._also)
 
 
 def lump_constrained(search: Search, method: Constrained) -> LinearLumping:

@@ -423,13 +423,13 @@ class ReductionExplanation:
             (any(layer.merged for layer in layers), "units that merged have equal values"),
             (any(layer.zero for layer in layers), "units removed as 0 are 0 for every input"),
             (any(layer.constant for layer in layers), "units removed as constant never change"),
-            (
-                any(layer.unread for layer in layers),
-                "other removed units do not matter to what reads them",
-            ),
-            (any(layer.zeroed for layer in layers), "weights set to 0 do not matter"),
         ]
         found = [text for holds, text in said if holds]
+        if any(layer.unread for layer in layers):
+            other = "other " if found else ""
+            found.append(f"{other}removed units do not matter to what reads them")
+        if any(layer.zeroed for layer in layers):
+            found.append("weights set to 0 do not matter")
         found.append("the weights that are left may be off by ε")
         return "" if self.exact else fill(f"Assumed: {'; '.join(found)}.", 110)
 

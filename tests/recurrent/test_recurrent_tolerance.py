@@ -205,11 +205,13 @@ def test_a_bound_over_a_horizon_that_says_nothing_is_called_vacuous(head: bool) 
     most = bound.readers[name] if head else bound.cells[name].max(axis=0)
     assert bound.vacuous and (most > np.ptp(apart, axis=0)).any()
     at, said, seen = re.findall(
-        rf"vacuous: {name}\[(\d)\] has the bound (\S+), and its values are only (\S+) apart",
+        rf"vacuous: {'output' if head else 'unit'} (\d) of {name} has the bound (\S+), "
+        r"and its values are only (\S+) apart",
         str(bound),
     )[0]
-    assert float(said) == pytest.approx(most[int(at)], rel=1e-3)
-    assert float(seen) == pytest.approx(np.ptp(apart[:, int(at)]), rel=0.2)
+    place = int(at) - 1  # counted from 1
+    assert float(said) == pytest.approx(most[place], rel=1e-3)
+    assert float(seen) == pytest.approx(np.ptp(apart[:, place]), rel=0.2)
     same = sl.compress(model, sl.AFDE(eps=0)).bound(4, (-1, 1))
     assert not same.vacuous and "vacuous" not in str(same) and "evaluated exactly" in str(same)
 

@@ -56,6 +56,7 @@ class RecurrentBound:
     def remarks(self) -> list[str]:
         """Where the bound says nothing, both numbers, in words."""
         found: list[tuple[float, str]] = []
+        what = "output" if self.readers else "unit"
         for name, bounds in (self.readers or self.cells).items():
             bound, spread = np.atleast_2d(bounds).max(axis=0), self.spread.get(name)
             if spread is None:
@@ -63,10 +64,11 @@ class RecurrentBound:
             over = np.where(bound > 0, bound - spread, -1.0)
             at = int(np.argmax(over))
             if over[at] >= 0:
-                said = f"vacuous: {name}[{at}] has the bound {at_most(float(bound[at]))}, and its values are"
-                found.append(
-                    (float(over[at]), f"{said} only {spread[at]:.4g} apart on drawn sequences")
+                said = (
+                    f"vacuous: {what} {at + 1} of {name} has the bound {at_most(float(bound[at]))}"
                 )
+                seen = f"its values are only {spread[at]:.4g} apart on drawn sequences"
+                found.append((float(over[at]), f"{said}, and {seen}"))
         return [max(found)[1]] if found else []
 
     @property

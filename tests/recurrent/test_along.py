@@ -213,7 +213,7 @@ def test_old_unknowns_are_forgotten_and_the_bound_stays(monkeypatch: Any) -> Non
     monkeypatch.setattr(along, "_UNKNOWNS", 16)
     fewer = small.bound(60, (-0.1, 0.1))["head"]
     assert kept * (1 - 1e-9) < fewer < 1.5 * kept
-    monkeypatch.setattr(along, "_STEPS", 1)
+    monkeypatch.setattr(along, "_PER_ROW", 1)
     assert fewer < small.bound(60, (-0.1, 0.1))["head"]
 
 

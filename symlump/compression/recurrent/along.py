@@ -31,8 +31,9 @@ from symlump.network.recurrent.cells import Cell
 from symlump.network.recurrent.equations import Dense
 from symlump.ode.exact import FloatArray, IntArray
 
-#: Unknowns that are kept, at least, and for so many steps at least; what older ones add goes into new ones.
-_UNKNOWNS, _STEPS = 4096, 12
+#: Unknowns that are kept: at least so many, and so many for each row of the states and each input. What older
+#: ones add goes into new ones, one for each row, so that in wide cells this is half as many steps.
+_UNKNOWNS, _PER_ROW = 4096, 12
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,7 +127,7 @@ def follow(
         before = states[0].apart.range.magnitude
         kept = pair.unknowns.forget(
             [part for state in states for part in state.parts],
-            max(_UNKNOWNS, _STEPS * (width + reach.shape[0])),
+            max(_UNKNOWNS, _PER_ROW * (width + reach.shape[0])),
         )
         states = [_Both(*kept[k : k + 3]) for k in range(0, len(kept), 3)]
         with np.errstate(over="ignore", invalid="ignore"):

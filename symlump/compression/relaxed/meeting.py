@@ -85,13 +85,8 @@ def _reads_twice(network: Network, node: Attention) -> int:
 
 def _based(network: Network, name: str) -> tuple[str, IntArray]:
     """The value that something passes on, and which of its channels."""
-    index: IntArray = np.arange(network.shapes[name][0])
-    node = network.named[name]
-    while isinstance(node, Select) or passes_units(node):
-        if isinstance(node, Select):
-            index = node.index[index]
-        node = network.named[node.inputs[0]]
-    return node.name, index
+    names, index = trace(network, name, passes_units)
+    return names[-1], index
 
 
 def _joined_from(network: Network, name: str) -> IntArray:

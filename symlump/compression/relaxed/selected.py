@@ -7,6 +7,7 @@ free, and the i-th channel that it takes stands on the i-th that the other takes
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -91,8 +92,20 @@ def select_alike(original: Network, reduced: Network) -> tuple[Network, Network,
     return matching.networks if matching.fits else None
 
 
-def trace(network: Network, name: str) -> tuple[list[str], IntArray]:
+def _only_moves(node: Node) -> bool:
+    """Whether the numbers of a value stay, each in its channel."""
+    return isinstance(node, Regrid | Squeeze | Unsqueeze)
+
+
+def trace(
+    network: Network, name: str, through: Callable[[Node], bool] = _only_moves
+) -> tuple[list[str], IntArray]:
     """The values on the way to what a value has its channels from, and which of these they are.
+
+    Parameters
+    ----------
+    through : callable
+        The steps, beside selections, that it goes back through.
 
     Examples
     --------
@@ -104,7 +117,7 @@ def trace(network: Network, name: str) -> tuple[list[str], IntArray]:
     """
     names: list[str] = [name]
     index: IntArray = np.arange(network.shapes[name][0])
-    while isinstance(node := network.named[names[-1]], Select | Regrid | Squeeze | Unsqueeze):
+    while isinstance(node := network.named[names[-1]], Select) or through(node):
         if isinstance(node, Select):
             index = node.index[index]
         names.append(node.inputs[0])
@@ -187,7 +200,7 @@ class _Matching:
         self, reader: Node | None, name: str, source: str, here: IntArray, there: IntArray
     ) -> None:
         """Note what a selection says; where values meet, the step that reads it says more."""
-        while isinstance(reader, Regrid | Squeeze | Unsqueeze) and reader.name in self._readers:
+        while reader and _only_moves(reader) and reader.name in self._readers:
             reader = self._readers[reader.name]
         if isinstance(reader, Combine | Attention) or (
             isinstance(reader, Affine) and reader.depthwise

@@ -26,6 +26,7 @@ from symlump.lumping.equivalence import (
 )
 from symlump.lumping.partition import Partition
 from symlump.lumping.plan import EquivalencePlan, Initial
+from symlump.ode.distinct import places_of
 from symlump.ode.exact import ExactArray, IntArray
 from symlump.ode.graph import block_edges
 from symlump.ode.system import ODE
@@ -111,9 +112,9 @@ class Backward(Equivalence):
             owners, keys, values = ode.rows, position[ode.columns], ode.coefficients
         else:
             at = slices(ode.indptr, members)
-            used, column = np.unique(ode.columns[at], return_inverse=True)
+            used, column = places_of(ode.columns[at], len(ode.monomials))
             table, position = ode.monomials.select(used).relabel(labels)
-            owners, keys = ode.rows[at], position[column.ravel()]
+            owners, keys = ode.rows[at], position[column]
             values = ode.coefficients.take(at)
 
         def describe(key: int) -> tuple[int | None, tuple[tuple[int, int], ...]]:

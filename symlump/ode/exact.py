@@ -398,13 +398,25 @@ class ExactArray:
         top = np.mod(self.numerators, prime).astype(np.uint64)
         if machine.all_one(self.denominators):
             return top
+        if self.is_multiple_below(prime):
+            raise InputError(f"the prime {prime} divides a denominator; draw another prime")
         below = machine.as_stored(self.denominators)
         different = distinct(below)
         position = np.searchsorted(different, below)
-        if any(int(d) % prime == 0 for d in different):
-            raise InputError(f"the prime {prime} divides a denominator; draw another prime")
         inverse = np.array([pow(int(d), -1, prime) for d in different], dtype=np.uint64)
         return top * inverse[position] % p
+
+    def is_multiple_below(self, prime: int) -> bool:
+        """Whether an odd prime divides a denominator.
+
+        Examples
+        --------
+        >>> ExactArray.from_fractions([Fraction(1, 6)]).is_multiple_below(3)
+        True
+        """
+        if self.denominators is None:
+            return False
+        return not (machine.as_stored(self.denominators) % prime).all()
 
     def same_as(self, other: ExactArray) -> npt.NDArray[np.bool_]:
         """Entrywise exact equality."""
@@ -432,6 +444,8 @@ class ExactArray:
         if machine.all_one(whole.denominators):
             return whole
         divisor = np.gcd(whole.numerators, whole.denominators)
+        if (divisor == 1).all():
+            return whole
         return ExactArray(whole.numerators // divisor, whole.denominators // divisor)
 
     def _packed(self) -> ExactArray:
@@ -504,11 +518,7 @@ def prime_for(*numbers: ExactArray, among: Iterable[int] = PRIMES) -> int:
     """
     tried = []
     for prime in among:
-        try:
-            for array in numbers:
-                array.residues(prime)
-        except InputError:
-            tried.append(prime)
-            continue
-        return prime
+        if not any(array.is_multiple_below(prime) for array in numbers):
+            return prime
+        tried.append(prime)
     raise FailureError(f"each of the primes {tried[0]} … {tried[-1]} divides a denominator")

@@ -104,7 +104,8 @@ class Monomials:
             a.astype(np.int64, copy=False) for a in (owners, variables, powers)
         )
         keep = powers > 0
-        owners, variables, powers = owners[keep], variables[keep], powers[keep]
+        if not keep.all():
+            owners, variables, powers = owners[keep], variables[keep], powers[keep]
         if not _ascend(owners, variables):
             order = pair_order(owners, variables)
             owners, variables, powers = owners[order], variables[order], powers[order]
@@ -264,13 +265,14 @@ def _merge_equal(
     position = np.empty(lengths.size, dtype=np.int64)
     chosen: list[IntArray] = []
     offset = 0
+    parts = [variables] if (powers == 1).all() else [variables, powers]
     for length in distinct(lengths):
         rows = np.flatnonzero(lengths == length)
         gather = indptr[:-1][rows] + np.arange(length)[:, None]
         if length == 0:
             first, inverse = np.zeros(1, dtype=np.int64), np.zeros(rows.size, dtype=np.int64)
         else:
-            columns = [*variables[gather], *powers[gather]]
+            columns = [column for part in parts for column in part[gather]]
             order = _order(columns)
             fresh = np.zeros(rows.size, dtype=bool)
             fresh[0] = True

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 import symlump as sl
 from symlump.errors import InputError, NotPolynomialError, VariableError
+from symlump.ode.functions.polynomials import Polynomials
 from symlump.ode.notation import number_text
 
 x, y, k = sympy.symbols("x y k")
@@ -147,3 +148,32 @@ def test_the_package_reads_equations():
     code = 'import symlump as sl; print(sl.ode("x\' = -k*x/(1 + x); y\' = x", ["k"]))'
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout == str(sl.ODE.from_text("x' = -k*x/(1 + x); y' = x", ["k"])) + "\n"
+
+
+@given(st.integers(0, 2**32 - 1), st.booleans())
+def test_renumbered_and_selected_polynomials_are_the_same_ones(seed, increasing):
+    """In dictionaries; monomials stay in the one order that the table of each such collection has."""
+    draw = np.random.default_rng(seed)
+    wanted = [
+        {
+            tuple(
+                (int(s), int(draw.integers(1, 3))) for s in np.flatnonzero(draw.random(5) < 0.4)
+            ): c
+            for c in map(Fraction, range(1, 1 + int(draw.integers(0, 4))))
+        }
+        for _ in range(6)
+    ]
+    polynomials = Polynomials.of(wanted)
+    rows = draw.permutation(6)[: int(draw.integers(1, 7))]
+    number = draw.permutation(9)[:5]
+    number = np.sort(number) if increasing else number
+    found = polynomials.select(rows).renumbered(number)
+    renamed = [
+        {tuple(sorted((int(number[s]), k) for s, k in m)): c for m, c in wanted[row].items()}
+        for row in rows.tolist()
+    ]
+    assert [found.to_dict(i) for i in range(rows.size)] == renamed
+    again = Polynomials.of(renamed)
+    assert again.monomials.variables.tolist() == found.monomials.variables.tolist()
+    assert again.columns.tolist() == found.columns.tolist()
+    assert found.constant.tolist() == [all(not m for m in p) for p in renamed]

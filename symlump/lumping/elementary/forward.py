@@ -21,6 +21,7 @@ from symlump.lumping.elementary.polynomial_rows import Involved
 from symlump.lumping.elementary.relabelling import relabel, without_zeros
 from symlump.lumping.equivalence import SignatureTerms
 from symlump.lumping.partition import Partition
+from symlump.ode.derivative import PartialDerivatives
 from symlump.ode.exact import ExactArray, IntArray
 from symlump.ode.functions.algebra import Monomial, Polynomial, total
 from symlump.ode.functions.polynomials import Polynomials
@@ -69,7 +70,7 @@ def _different_symbol_by_symbol(ode: ODE, partition: Partition) -> IntArray:
     generators = ode.generators
     assert generators is not None
     n = len(ode)
-    d, e = ode.derivative, generators.derivative
+    d, e = PartialDerivatives.loose(ode), PartialDerivatives.loose(generators.arguments)
     outer, inner = d.variables < n, e.variables < n
     width = max(1, len(d.monomials))
     keys = partition.labels[d.equations[outer]] * width + d.columns[outer]

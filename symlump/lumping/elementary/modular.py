@@ -49,13 +49,7 @@ class ModularFunctions:
 
     def __init__(self, generators: Generators, prime: int) -> None:
         self.generators, self.prime = generators, prime
-        self._parts = [
-            [
-                ModularPolynomials.of(generators.arguments.select(rows), prime)
-                for rows in b.arguments
-            ]
-            for b in generators.batches
-        ]
+        self._parts = [ModularPolynomials.of(part, prime) for part in generators.parts]
 
     def values(self, point: Residues, salt: int = 0) -> Residues:
         """Variables and functions at a point; with another salt, functions are others.
@@ -68,12 +62,14 @@ class ModularFunctions:
         symbols = np.zeros(self.generators.first + len(self.generators), dtype=np.uint64)
         symbols[: self.generators.first] = point
         first = self.generators.first
-        for batch, parts in zip(self.generators.batches, self._parts, strict=True):
-            u = [part.values(symbols) for part in parts]
-            count = batch.members.size
-            symbols[first + batch.members] = function_values(
-                batch.function, u, count, self.prime, salt
-            )
+        inside = np.zeros(self.generators.arguments.count, dtype=np.uint64)
+        for (rows, batches), part in zip(self.generators.levels, self._parts, strict=True):
+            inside[rows] = part.values(symbols)
+            for batch in batches:
+                u = [inside[own] for own in batch.arguments]
+                symbols[first + batch.members] = function_values(
+                    batch.function, u, batch.members.size, self.prime, salt
+                )
         return symbols
 
 

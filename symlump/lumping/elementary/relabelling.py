@@ -71,18 +71,23 @@ def relabel(
     """
     assert ode.generators is not None
     generators, equations = ode.generators, Polynomials.of_system(ode)
-    everything = np.ones(len(generators), dtype=bool)
-    if rows is None:
-        needed, rows = everything, np.arange(len(ode))
-    else:
-        used = equations.select(rows).monomials.variables - len(ode)
+    needed = np.ones(len(generators), dtype=bool)
+    if rows is not None:
+        equations = equations.select(rows)
+        used = equations.monomials.variables - len(ode)
         needed = generators.needed(used[used >= 0])
     images = _NewSymbols(generators, labels, count)
-    for batch in generators.batches:
-        members = batch.members[needed[batch.members]]
-        if members.size:
-            images.add(batch, members)
-    return images.finish(images.of(equations, rows))
+    for inside, batches in generators.levels:
+        if rows is not None:
+            inside = inside[needed[generators.owners[inside]]]
+        arguments = images.of(generators.arguments.select(inside))
+        for batch in batches:
+            members = batch.members[needed[batch.members]]
+            if members.size:
+                own = [generators.starts[members] + a for a in range(len(batch.arguments))]
+                places = [np.searchsorted(inside, at) for at in own]
+                images.add(batch, members, own, [arguments.among(at) for at in places])
+    return images.finish(images.of(equations))
 
 
 def without_zeros(equations: Polynomials, generators: Generators) -> Polynomials:
@@ -93,7 +98,7 @@ def without_zeros(equations: Polynomials, generators: Generators) -> Polynomials
     if "inverse" not in generators.functions:
         return equations
     draw = np.random.default_rng(0)
-    doubtful = np.diff(equations.indptr) > 0
+    doubtful = np.diff(equations.indptr) > 1  # a monomial is not 0
     prime = prime_for(equations.coefficients, generators.arguments.coefficients)
     for _ in range(2):
         if not doubtful.any():
@@ -138,24 +143,22 @@ class _NewSymbols:
         self.level = np.full(2 * self.singles, -1, dtype=np.int64)
         self.place = np.arange(2 * self.singles)  # of 1/s: where it is first needed
         self.is_inverse = self.place >= self.singles
-        self.constant = np.ones(generators.arguments.count, dtype=bool)
-        self.constant[generators.arguments.occurrences()[0]] = False
+        self.constant = generators.arguments.constant
         self.found: list[tuple[str, IntArray, list[Polynomials]]] = []
         self._points: list[Residues] | None = None
         self._prime = 0
 
-    def of(self, p: Polynomials, rows: IntArray) -> Polynomials:
-        """Some polynomials with the images of their symbols, terms collected."""
-        part = p.select(rows)
-        table = part.monomials
+    def of(self, p: Polynomials) -> Polynomials:
+        """Polynomials with the images of their symbols, terms collected."""
+        table = p.monomials
         symbols = self.symbol[table.variables]
         whole = np.ones(len(table), dtype=bool)
         whole[table.owners[symbols == _ZERO]] = False
-        keep = whole[part.columns]
-        values = part.coefficients.take(keep)
+        keep = whole[p.columns]
+        values = p.coefficients.take(keep)
         scale = self._scale_of(table)
         if scale is not None:
-            values = values.times_each(scale.take(part.columns[keep]))
+            values = values.times_each(scale.take(p.columns[keep]))
         alive = whole[table.owners] & (symbols != _NUMBER)
         factors = [table.owners[alive], symbols[alive], table.powers[alive]]
         more = np.flatnonzero(whole[table.owners] & (self.length[table.variables] > 0))
@@ -170,7 +173,7 @@ class _NewSymbols:
             factors = [np.concatenate(pair) for pair in zip(factors, added, strict=True)]
         monomials, position = Monomials.from_factors(*self._cancelled(*factors), len(table))
         return Polynomials.collected(
-            rows.size, monomials, part.rows[keep], position[part.columns[keep]], values
+            p.count, monomials, p.rows[keep], position[p.columns[keep]], values
         )
 
     def _scale_of(self, table: Monomials) -> ExactArray | None:
@@ -180,6 +183,9 @@ class _NewSymbols:
             return None
         ones = np.ones(len(table), dtype=np.int64)
         result, owners = ExactArray(ones, ones), table.owners[at]
+        once = (owners[1:] != owners[:-1]).all() and (table.powers[at] == 1).all()
+        if once:
+            return replace_at(result, owners, self.scale.take(table.variables[at]))
         fresh = np.flatnonzero(np.diff(owners, prepend=-1))
         place = np.arange(at.size) - np.repeat(fresh, np.diff(np.append(fresh, at.size)))
         for k in range(int(place.max()) + 1):  # the k-th such factor of every monomial
@@ -209,19 +215,19 @@ class _NewSymbols:
         owners, symbols = owners[fresh], symbols[fresh]
         return owners, np.where(powers < 0, self.singles + symbols, symbols), np.abs(powers)
 
-    def add(self, batch: Batch, members: IntArray) -> None:
-        """Find the images of functions whose arguments have theirs."""
+    def add(
+        self, batch: Batch, members: IntArray, rows: list[IntArray], arguments: list[Polynomials]
+    ) -> None:
+        """Find the images of some functions of a batch; their arguments have been rows, and became these."""
         name, symbols = batch.function, self.first + members
-        rows = [self.generators.starts[members] + a for a in range(len(batch.arguments))]
-        arguments = [self.of(self.generators.arguments, own) for own in rows]
         level = np.zeros(members.size, dtype=np.int64)
         nested = False
         for own, p in zip(rows, arguments, strict=True):
-            row, symbol = p.occurrences()
-            np.maximum.at(level, row, self.level[symbol] + 1)
-            nested = nested or bool(self.is_inverse[symbol].any())
-            fixed = np.ones(members.size, dtype=bool)
-            fixed[row] = False
+            fixed = p.constant
+            if p.monomials.variables.max(initial=0) >= self.count:
+                row, symbol = p.occurrences()
+                np.maximum.at(level, row, self.level[symbol] + 1)
+                nested = nested or bool(self.is_inverse[symbol].any())
             if name == "power" and (fixed & ~self.constant[own]).any():
                 raise Involved
         known = FUNCTIONS.get(name) if len(arguments) == 1 else None
@@ -238,7 +244,7 @@ class _NewSymbols:
         if not live.any():  # all of them are numbers, or products of what there is
             return
         own, place = members[live], np.flatnonzero(live)
-        arguments, level = [p.select(place) for p in arguments], level[live]
+        arguments, level = [p.among(place) for p in arguments], level[live]
         lower = bool((level != batch.level).any())
         if nested and lower:
             raise Involved
@@ -266,14 +272,15 @@ class _NewSymbols:
         return ids[first[known:]], np.flatnonzero(first[known:] == np.arange(known, ids.size))
 
     def _multiplied(self, symbols: IntArray, factors: ExactArray) -> None:
+        if self.scaled[symbols].any():
+            factors = self.scale.take(symbols).times_each(factors)
         self.scaled[symbols] = True
-        factors = self.scale.take(symbols).times_each(factors)
         self.scale = replace_at(self.scale, symbols, factors)
 
     def _turned(self, p: Polynomials, symbols: IntArray, parity: int) -> Polynomials:
         """Arguments of an even or odd function with positive leading coefficients, the signs in the scale."""
         filled = np.flatnonzero(np.diff(p.indptr))
-        part = p.select(filled)
+        part = p.among(filled)
         leading = part.coefficients.take(leading_terms(part))
         turned = filled[leading.numerators < 0]
         if not turned.size:
@@ -288,24 +295,23 @@ class _NewSymbols:
 
     def _numbers(self, name: str, p: Polynomials, fixed: IntArray, symbols: IntArray) -> IntArray:
         """Where an argument is a number at which the value is known, as of exp(0)."""
-        places: list[int] = []
-        values: list[Fraction] = []
-        at_zero = exact_value(name, _NOTHING)
-        first, after = p.indptr[fixed].tolist(), p.indptr[fixed + 1].tolist()
-        for place, term, end in zip(fixed.tolist(), first, after, strict=True):
-            u = p.coefficients[term] if end > term else _NOTHING
+        term = p.indptr[fixed]
+        filled = p.indptr[fixed + 1] > term
+        places = [fixed[~filled]]
+        found = [(_NOTHING, places[0])] if places[0].size else []
+        for place, t in zip(fixed[filled].tolist(), term[filled].tolist(), strict=True):
+            found.append((p.coefficients[t], np.array([place])))
+        known = [fixed[:0]]
+        for u, at in found:
             if name == "log" and u <= 0:
                 raise Involved
-            value = exact_value(name, u) if u else at_zero
+            value = exact_value(name, u)
             if value is not None:
-                places.append(place)
-                values.append(value)
-        at = np.array(places, dtype=np.int64)
-        zero = np.array([not value for value in values], dtype=bool)
-        self.symbol[symbols[at]] = np.where(zero, _ZERO, _NUMBER)
-        if at.size:
-            self._multiplied(symbols[at], ExactArray.from_fractions(values))
-        return at
+                known.append(at)
+                self.symbol[symbols[at]] = _NUMBER if value else _ZERO
+                if value not in (0, 1):
+                    self._multiplied(symbols[at], ExactArray.from_fractions([value] * at.size))
+        return np.concatenate(known)
 
     def _denominators(self, p: Polynomials, symbols: IntArray) -> Polynomials:
         """Denominators as :class:`SymbolTable` has them: without common factors, leading coefficients 1.

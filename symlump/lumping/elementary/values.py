@@ -21,7 +21,7 @@ from symlump.lumping.refinement.field import (
     Residues,
     sums_by_key,
 )
-from symlump.ode.distinct import distinct
+from symlump.ode.distinct import distinct, places_of
 from symlump.ode.exact import ExactArray, IntArray, difference, reduce_modulo
 from symlump.ode.functions.generators import Batch, Generators
 from symlump.ode.functions.polynomials import Polynomials
@@ -37,25 +37,19 @@ class _Layers:
         self.polynomials = Polynomials.of_system(ode)
         self.arguments, self.functions = 0, 0
         self.batches: list[Batch] = []
+        self.levels: list[tuple[IntArray, list[Batch]]] = []
         if self.generators is not None:
             self.polynomials = _beside(self.generators.arguments, self.polynomials)
             self.arguments, self.functions = self.generators.arguments.count, len(self.generators)
-            self.batches = self.generators.batches
+            self.batches, self.levels = self.generators.batches, self.generators.levels
         self.indptr, self.table = self.polynomials.indptr, self.polynomials.monomials
         self.coefficients = self.polynomials.coefficients.residues(prime)
-
-    def rows(self, functions: IntArray) -> IntArray:
-        """The arguments of some functions."""
-        assert self.generators is not None
-        return slices(self.generators.starts, functions)
 
     def matrix(self, rows: IntArray) -> tuple[ModularMatrix, IntArray]:
         """Some polynomials over the monomials that they use, and these."""
         at = slices(self.indptr, rows)
-        columns = self.polynomials.columns[at]
-        used = distinct(columns)
+        used, place = places_of(self.polynomials.columns[at], len(self.table))
         indptr = np.concatenate([[0], np.cumsum(self.indptr[rows + 1] - self.indptr[rows])])
-        place = np.searchsorted(used, columns)
         return ModularMatrix.of(self.coefficients[at], place, indptr, used.size, self.prime), used
 
     def equations(self) -> tuple[ModularMatrix, IntArray]:
@@ -64,9 +58,7 @@ class _Layers:
         columns, indptr = self.polynomials.columns[first:], self.indptr[self.arguments :] - first
         used = np.arange(len(self.table))
         if self.arguments:
-            present = np.zeros(used.size, dtype=bool)
-            present[columns] = True
-            used, columns = used[present], (np.cumsum(present) - 1)[columns]
+            used, columns = places_of(columns, used.size)
         coefficients = self.coefficients[first:]
         return ModularMatrix.of(coefficients, columns, indptr, used.size, self.prime), used
 
@@ -123,7 +115,6 @@ class Waiting:
 class _Part:
     """Polynomials that are evaluated together."""
 
-    rows: IntArray
     matrix: ModularMatrix
     used: IntArray
     table: Monomials
@@ -150,30 +141,32 @@ class ValueFingerprints(Fingerprints):
             self._live = net.generators.needed(used[used >= 0])
         else:
             self._live[:] = True
-        for number, batch in enumerate(net.batches):
-            functions = batch.members[self._live[batch.members]]
-            if functions.size:
-                part = self._parts[number] if whole else self._part(net.rows(functions))
-                self.inside[part.rows] = self._values(part)
-                self._apply(batch, functions)
+        for number, (rows, batches) in enumerate(net.levels):
+            if not whole:
+                assert net.generators is not None
+                rows = rows[self._live[net.generators.owners[rows]]]
+            part = self._parts[number] if whole else self._part(rows)
+            self.inside[rows] = self._values(part)
+            for batch in batches:
+                functions = batch.members[self._live[batch.members]]
+                if functions.size:
+                    self._apply(batch, functions)
         if whole:
             return self._values(self._parts[-1])[members]
         return self._values(self._part(net.arguments + members))
 
     @cached_property
     def _parts(self) -> list[_Part]:
-        """The arguments of each batch, then the equations."""
+        """The arguments of each level, then the equations."""
         net = self._net
-        parts = [self._part(net.rows(batch.members)) for batch in net.batches]
-        everything = net.arguments + np.arange(net.count)
-        return [*parts, self._of(everything, *net.equations())]
+        return [*(self._part(rows) for rows, _ in net.levels), self._of(*net.equations())]
 
     def _part(self, rows: IntArray) -> _Part:
-        return self._of(rows, *self._net.matrix(rows))
+        return self._of(*self._net.matrix(rows))
 
-    def _of(self, rows: IntArray, matrix: ModularMatrix, used: IntArray) -> _Part:
+    def _of(self, matrix: ModularMatrix, used: IntArray) -> _Part:
         table = self._net.table
-        return _Part(rows, matrix, used, table if used.size == len(table) else table.select(used))
+        return _Part(matrix, used, table if used.size == len(table) else table.select(used))
 
     def _values(self, part: _Part) -> Residues:
         values = part.table.residues(self.symbols, self.prime)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import groupby, pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -118,6 +119,8 @@ class Generators:
     @cached_property
     def inner(self) -> tuple[IntArray, IntArray]:
         """Pairs (function, function in its arguments)."""
+        if self.arguments.monomials.variables.max(initial=0) < self.first:  # as mostly
+            return self.starts[:0], self.starts[:0]
         row, symbol = self.arguments.occurrences()
         inside = symbol >= self.first
         return self.owners[row[inside]], symbol[inside] - self.first
@@ -145,45 +148,51 @@ class Generators:
             # arguments come first, so their level is known
             level[k] = max(level[k], level[below] + 1)
         names = {name: number for number, name in enumerate(sorted(set(self.functions)))}
-        kinds = np.stack(
-            [
-                np.diff(self.starts),
-                np.array([names[name] for name in self.functions], dtype=np.int64),
-                np.array(level, dtype=np.int64),
-            ]
-        )
-        order = np.lexsort(kinds)
-        kinds = kinds[:, order]
-        cuts = np.flatnonzero((kinds[:, 1:] != kinds[:, :-1]).any(axis=0)) + 1
-        return [
-            Batch(
-                level[int(members[0])],
-                self.functions[int(members[0])],
-                members,
-                tuple(self.starts[members] + a for a in range(int(kinds[0, at]))),
-            )
-            for at, members in zip([0, *cuts.tolist()], np.split(order, cuts), strict=True)
-        ]
+        sizes = np.diff(self.starts)
+        kind = np.array(level, dtype=np.int64) * len(names)
+        kind += np.array(list(map(names.__getitem__, self.functions)), dtype=np.int64)
+        kind = kind * (sizes.max(initial=0) + 1) + sizes
+        order = np.argsort(kind, kind="stable")
+        cuts = np.flatnonzero(np.diff(kind[order], prepend=-1)).tolist()
+        found = []
+        for begin, end in pairwise([*cuts, order.size]):
+            members, k = order[begin:end], int(order[begin])
+            arguments = tuple(self.starts[members] + a for a in range(int(sizes[k])))
+            found.append(Batch(level[k], self.functions[k], members, arguments))
+        return found
 
     @cached_property
-    def parts(self) -> list[list[Polynomials]]:
-        """The arguments of each batch, by position."""
-        return [[self.arguments.select(rows) for rows in batch.arguments] for batch in self.batches]
+    def levels(self) -> list[tuple[IntArray, list[Batch]]]:
+        """Batches that can be evaluated together, after those before them, and their arguments, ascending."""
+        found = []
+        for _, own in groupby(self.batches, key=lambda batch: batch.level):
+            batches = list(own)
+            rows = [rows for batch in batches for rows in batch.arguments]
+            found.append((np.sort(np.concatenate(rows)) if rows else self.starts[:0], batches))
+        return found
+
+    @cached_property
+    def parts(self) -> list[Polynomials]:
+        """The arguments of each level."""
+        return [self.arguments.select(rows) for rows, _ in self.levels]
 
     def values(self, x: FloatArray, time: float = 0.0) -> FloatArray:
         """Variables and functions at ``x`` of shape (variables, …), in float64."""
         symbols = np.zeros((self.first + len(self), *x.shape[1:]))
         symbols[: self.first] = x
+        inside = np.zeros((self.arguments.count, *x.shape[1:]))
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            for batch, parts in zip(self.batches, self.parts, strict=True):
-                at = self.first + batch.members
-                if batch.function == "time":
-                    symbols[at] = time
-                elif batch.function in FUNCTIONS:
-                    u = [part.matrix @ part.monomials.evaluate(symbols) for part in parts]
-                    symbols[at] = FUNCTIONS[batch.function].values(*u)
-                else:
-                    symbols[at] = np.nan
+            for (rows, batches), part in zip(self.levels, self.parts, strict=True):
+                inside[rows] = part.matrix @ part.monomials.evaluate(symbols)
+                for batch in batches:
+                    at = self.first + batch.members
+                    if batch.function == "time":
+                        symbols[at] = time
+                    elif batch.function in FUNCTIONS:
+                        u = [inside[own] for own in batch.arguments]
+                        symbols[at] = FUNCTIONS[batch.function].values(*u)
+                    else:
+                        symbols[at] = np.nan
         return symbols
 
     @cached_property

@@ -9,8 +9,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
-from symlump.ode.distinct import distinct
+from symlump.ode.distinct import distinct, places_of
 from symlump.ode.exact import ExactArray, IntArray
 from symlump.ode.functions.algebra import Polynomial
 from symlump.ode.monomials import Monomials, ranges, starts_of
@@ -116,6 +117,13 @@ class Polynomials:
 
     def renumbered(self, number: IntArray) -> Polynomials:
         """The polynomials in other symbols, different ones for different ones."""
+        table = self.monomials
+        occurs = np.zeros(number.size, dtype=bool)
+        occurs[table.variables] = True
+        image = number[occurs]
+        if (image[1:] > image[:-1]).all():  # then monomials stay in their order
+            renamed = Monomials(table.indptr, number[table.variables], table.powers)
+            return Polynomials(self.count, renamed, self.rows, self.columns, self.coefficients)
         monomials, position = self.monomials.relabel(number)
         order = np.lexsort((position[self.columns], self.rows))
         return Polynomials(
@@ -148,14 +156,24 @@ class Polynomials:
 
     def select(self, rows: IntArray) -> Polynomials:
         """Some of the polynomials, with only the monomials that they need."""
+        some = self.among(rows)
+        used, columns = places_of(some.columns, len(self.monomials))
+        if used.size == len(self.monomials):
+            return some
+        table = self.monomials.select(used)
+        return Polynomials(rows.size, table, some.rows, columns, some.coefficients)
+
+    def among(self, rows: IntArray) -> Polynomials:
+        """Some of the polynomials, over the table of all."""
+        if rows.size == self.count and (rows[1:] > rows[:-1]).all():
+            return self
         lengths = self.indptr[rows + 1] - self.indptr[rows]
         at = ranges(self.indptr[rows], lengths)
-        used, columns = np.unique(self.columns[at], return_inverse=True)
         return Polynomials(
             rows.size,
-            self.monomials.select(used),
+            self.monomials,
             np.repeat(np.arange(rows.size, dtype=np.int64), lengths),
-            columns.ravel().astype(np.int64),
+            self.columns[at],
             self.coefficients.take(at),
         )
 
@@ -166,6 +184,13 @@ class Polynomials:
             tuple(self.monomials.factors(int(self.columns[t]))): self.coefficients[t]
             for t in range(first, last)
         }
+
+    @property
+    def constant(self) -> npt.NDArray[np.bool_]:
+        """Which of them contain no symbol."""
+        found = np.ones(self.count, dtype=bool)
+        found[self.rows[self.monomials.lengths[self.columns] > 0]] = False
+        return found
 
     def occurrences(self) -> tuple[IntArray, IntArray]:
         """Distinct pairs (polynomial, symbol in it)."""

@@ -93,10 +93,13 @@ def _values(generators: Generators, x: FloatArray, time: float) -> FloatArray:
     """Variables and functions at a state: not a number where there is none, inf where floats do not tell."""
     symbols = np.zeros(generators.first + len(generators))
     symbols[: generators.first] = x
+    inside = np.zeros(generators.arguments.count)
     with np.errstate(all="ignore"):
-        for batch, parts in zip(generators.batches, generators.parts, strict=True):
-            u = [_sums(part, symbols) for part in parts]
-            symbols[generators.first + batch.members] = _applied(batch, u, time)
+        for (rows, batches), part in zip(generators.levels, generators.parts, strict=True):
+            inside[rows] = _sums(part, symbols)
+            for batch in batches:
+                u = [inside[own] for own in batch.arguments]
+                symbols[generators.first + batch.members] = _applied(batch, u, time)
     return symbols
 
 

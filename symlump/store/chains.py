@@ -25,8 +25,8 @@ def convert_chain(
     *,
     chain: Chain | None = None,
     memory: int | str = "1GB",
-) -> tuple[Store, str]:
-    """Write a chain of a ``.tra`` file as a store, and say what was assumed of its numbers.
+) -> tuple[Store, list[str]]:
+    """Write a chain of a ``.tra`` file as a store, with notes on what is not read and what was assumed.
 
     Parameters
     ----------
@@ -56,18 +56,19 @@ def convert_chain(
     with writing_store(Path(path), memory_bytes(memory)) as writer:
         db = writer.db
         db.run("create table raw (start bigint, stop bigint, p bigint, q bigint)")
-        head, count, last = _read(Path(source), db)
+        head, last, unread = _read(Path(source), db)
         states = last + 1 if head.states is None else head.states
         try:
             kind, note = _kind(db, head, states, chain or head.chain)
         except FileFormatError as problem:
             raise FileFormatError(f"{source}: {problem}") from None
         _write(writer, head, states, kind)
-        return writer.finish(Path(source).stem, kind == "dtmc", states), note
+        notes = [text for text in (unread, note) if text]
+        return writer.finish(Path(source).stem, kind == "dtmc", states), notes
 
 
-def _read(path: Path, db: Engine) -> tuple[Head, int, int]:
-    """Fill the table ``raw``; returns the head, the number of transitions, and the last state that occurs."""
+def _read(path: Path, db: Engine) -> tuple[Head, int, str]:
+    """Fill the table ``raw``; returns the head, the last state that occurs, and what is not read."""
     read = Transitions(read_pieces(path), _MOST_STATES)
     count, last = 0, -1
     for start, stop, values in read:
@@ -81,7 +82,7 @@ def _read(path: Path, db: Engine) -> tuple[Head, int, int]:
         count += start.size
         last = max(last, int(start.max(initial=-1)), int(stop.max(initial=-1)))
     read.demand(count)
-    return read.head, count, last
+    return read.head, last, read.note
 
 
 def _kind(db: Engine, head: Head, states: int, chain: Chain | None) -> tuple[Kind, str]:

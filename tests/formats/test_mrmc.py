@@ -129,6 +129,16 @@ def test_what_would_be_read_as_rates_is_not_written():
         ("states", "c.tra:1:1: expected 'STATES n' and 'TRANSITIONS m' (MRMC), 'n m' (PRISM)"),
         ("2 2 2\n0 0 1 0.5\n0 1 1 1\n", "c.tra:1:1: this is a process with choices (MDP)"),
         ("mdp\n0 0 1 0.5", "c.tra:1:1: this is a process with choices (MDP)"),
+        ("cTMdP\n0 0 1 0.5", "c.tra:1:1: this is a process with choices (CTMDP)"),
+        ("# Transitions (LTS)\n4 1 1\n0 0 1", "c.tra:1:1: this is a process with choices (LTS)"),
+        ("# Transitions (IDTMC)\n2 1\n0 1 [0.5,1]", "c.tra:1:1: a chain with intervals for"),
+        ("# Transitions (CTMC)\n1 1", "c.tra:2:3: 1 transitions announced, 0 in the file"),
+        ("# Transitions (CTMC)\n", "c.tra:2:1: expected 'STATES n'"),
+        ("2 1\n0 1:1\n", "c.tra:1:1: PRISM wrote this with its option 'rows'"),
+        ("2 1 1\n0 1:1 go\n", "c.tra:1:1: PRISM wrote this with its option 'rows'"),
+        ("P = sparse(2,2);\nP(1,2)=1;\n", "c.tra:1:1: PRISM wrote this with its option"),
+        ("2 2\n0 1 1 go\n1 5 1 go", "c.tra:3:1: state outside 0 … 1 in '1 5 1'"),
+        ("dtmc\n0 1 1\n1 0 1 go", "c.tra:3:1: expected 'from to probability', found '1 0 1 go'"),
     ],
 )
 def test_refusals(text, message):
@@ -186,6 +196,38 @@ def test_the_same_chain_of_prism_storm_and_mrmc():
     assert str(rates.ode).split("\n")[0] == "S0' = -S0" and rates.notes == ()
     named = PRISM.replace("0.5\n", "0.5 left\n").replace(" 1\n", " 1 go\n")
     assert chain(named).ode == read.ode and "names of actions" in chain(named).notes[0]
+
+
+def test_prism_since_4_9():
+    """Files begin with titles, which say what the chain is; only some transitions have names of actions."""
+    body = PRISM.replace("2 3 1\n", "2 3 1 leave\n").replace("3 3 1\n", "3 3 1/1 _stay\n")
+    files = {
+        "labels": "# Labels\n" + LABELS,
+        "states": "# States\n(x,y)\n0:(0,false)\n1:(1,false)\n2:(1,true)\n3:(2,true)\n",
+        "rewards": [
+            ("c.a.srew", "# Reward structure\n# State rewards\n4 1\n1 3\n"),
+            ("c.b.srew", "# Reward structure\n# State rewards\n4 1\n1 4\n"),
+            ("c.trew", '# Reward structure "cost"\n# Transition rewards\n4 1\n0 2 8\n'),
+        ],
+    }
+    read = beside("# Transitions (DTMC)\n" + body, **files)
+    assert read.ode == chain(PRISM).ode
+    assert read.notes[0] == "names of actions are not read: a chain has no choices"
+    assert not any("rows" in note for note in read.notes)  # it is not guessed what the chain is
+    assert read.partition == (("S0", "S1", "S2"), ("S3",))
+    assert read.observables == {
+        "done": {"S3": 1},
+        "x": {"S1": 1, "S2": 1, "S3": 2},
+        "y": {"S2": 1, "S3": 1},
+        "c.a": {"S1": 3},
+        "c.b": {"S1": 4},
+        "cost": {"S0": 4},
+    }
+    rates = chain("# Transitions (CTMC)\n" + body)
+    assert rates.ode == chain(PRISM, "ctmc").ode and len(rates.notes) == 1
+    assert chain("# by hand\n# Transitions (CTMC)\n" + body).ode == rates.ode
+    with pytest.raises(FileFormatError, match="expected '#DECLARATION' or labels"):
+        beside(labels="# Labels\n")
 
 
 @pytest.mark.parametrize("text", [LABELS, DECLARED])

@@ -429,6 +429,7 @@ CHAINS = [
     "ctmc\n0 1 0.25\n1 2 0.75\n\n2 0 1\n2 2 5",
     "3 4\n0 1 1\n1 2 0.5\n1 0 0.5\n2 2 1\n",
     "2 3\n0 0 -3\n0 1 3\n1 0 0\n",
+    "# Transitions (CTMC)\n3 4\n0 1 1\n1 2 0.5\n1 0 0.5 back\n2 2 1\n",
     "STATES 3\nTRANSITIONS 1\n1 2 1\n",
     "dtmc\n0 1 1/3\n0 1 2/3\n1 0 1\n",
     "STATES 2\nTRANSITIONS 3\n1 2 3\n2 1 1/2\n",
@@ -455,10 +456,10 @@ def test_a_chain_piece_by_piece_is_the_chain(tmp_path, text, chain, monkeypatch)
             convert_chain(file, tmp_path / "s", chain=chain)
         assert [path.name for path in tmp_path.iterdir()] == ["c.tra"]
         return
-    store, note = convert_chain(file, tmp_path / "s", chain=chain)
+    store, notes = convert_chain(file, tmp_path / "s", chain=chain)
     assert store.model().ode == model.ode
     assert store.model().initial_values == model.initial_values
-    assert bool(note) == any("taken as" in note for note in model.notes)
+    assert len(notes) == sum("taken as" in n or "actions" in n for n in model.notes)
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")

@@ -65,10 +65,10 @@ def run(options: argparse.Namespace) -> Answer:
     in_pieces = _format_in_pieces(options)
     if in_pieces == "mrmc":
         with working(f"converting {options.file}"):
-            store, note = convert_chain(
+            store, notes = convert_chain(
                 options.file, options.output, chain=options.chain, memory=options.memory
             )
-        return _answer(options, store, [note] if note else [], [f"note: {note}"] if note else [])
+        return _answer(options, store, notes, [f"note: {note}" for note in notes])
     model = None
     if in_pieces is not None:
         # What functions leave behind may be a polynomial all the same: reading it whole decides.

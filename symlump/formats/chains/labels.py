@@ -4,7 +4,7 @@ Labels are written in one of two ways: MRMC and Storm declare them (``#DECLARATI
 labels on a line; PRISM numbers them in the first line, ``0="init" 1="done"``, and gives ``state: 0 1``. PRISM's
 states (``.sta``) are ``0:(1,true)`` below the names of the variables, ``(x,done)``. State rewards are lines of
 a state and a number, transition rewards of two states and a number, below a head in PRISM and with none in
-Storm and MRMC.
+Storm and MRMC. Since version 4.9 all of PRISM's files begin with titles (``# Labels``).
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from symlump.formats.source import Source, quote
 
 States = dict[int, Fraction]
 
+_TITLE = re.compile(r"#(?!DECLARATION)")
 _DECLARED = re.compile(r'([0-9]{1,12})[ \t]*=[ \t]*"([^"\n]+)"')
 _PRISM = re.compile(r"([0-9]{1,12})[ \t]*:[ \t]*([0-9]{1,12}(?:[ \t]+[0-9]{1,12})*)")
 _STATE = re.compile(r"([0-9]{1,12})[ \t]+(\S.*)")
@@ -127,7 +128,7 @@ def read_rewards(source: Source, count: int) -> Rewards:
     {(0, 2): Fraction(7, 1)}
     """
     named = _NAMED.search(source.text)
-    rewards = Rewards(named[1] if named else Path(source.path).name.partition(".")[0])
+    rewards = Rewards(named[1] if named else Path(source.path).stem)
     lines = [(at, line) for at, line in _lines(source) if not line.startswith("#")]
     if lines and _announces(lines[0][1].split(), count, len(lines) - 1):
         del lines[0]
@@ -172,4 +173,9 @@ def _value(source: Source, at: int, text: str) -> Fraction:
 
 
 def _lines(source: Source) -> list[tuple[int, str]]:
-    return [(start, source.text[start:stop]) for start, stop in source.lines()]
+    """The lines below PRISM's titles, such as ``# Labels``, and where each begins."""
+    lines = [(start, source.text[start:stop]) for start, stop in source.lines()]
+    titles = 0
+    while titles < len(lines) - 1 and _TITLE.match(lines[titles][1]):
+        titles += 1
+    return lines[titles:]

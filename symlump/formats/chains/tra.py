@@ -1,7 +1,8 @@
 """Markov chains in ``.tra`` files of MRMC, PRISM and Storm: one transition a line.
 
 MRMC's files begin with ``STATES n`` and ``TRANSITIONS m``, and number states from 1. PRISM's begin with n and m
-on one line, Storm's with ``dtmc`` or ``ctmc`` or with the first transition, and both number states from 0.
+on one line, since version 4.9 below a title, ``# Transitions (CTMC)``; Storm's with ``dtmc`` or ``ctmc`` or
+with the first transition. Both number states from 0.
 
 The numbers of a chain in discrete time are probabilities, and the system is the map S_j⁺ = Σ_i P[i, j]·S_i,
 with variables S1 … Sn. In continuous time they are rates, and what arrives has left somewhere:
@@ -59,10 +60,16 @@ _STORM = re.compile(
 )
 #: Processes with choices: PRISM has three numbers in the first line, and a choice on each of the others.
 _CHOICES = re.compile(
-    r"\s*(?:(mdp|ma|pomdp|smg)\b|([0-9]+[ \t]+){2}[0-9]+[ \t]*\n\s*(?:[0-9]+[ \t]+){3}\S)",
+    r"\s*(?:(mdp|ctmdp|ma|pomdp|smg)\b|([0-9]+[ \t]+){2}[0-9]+[ \t]*\n\s*(?:[0-9]+[ \t]+){3}\S)",
     re.IGNORECASE,
 )
-_TWO_LINES = re.compile(r"\s*([^\n]*)\n\s*([^\n]*)")
+#: The first lines of PRISM's files, since version 4.9.
+_TITLE = re.compile(r"\s*(?:#[^\n]*(?:\n\s*|\Z))*")
+_TITLED = re.compile(r"#[ \t]*Transitions[ \t]*\(([A-Za-z]+)\)", re.IGNORECASE)
+#: Other ways in which PRISM writes transitions: for Matlab, and all of a state on one line.
+_OPTION = re.compile(
+    r"\w+[ \t]*=[ \t]*sparse\(|[0-9]+(?:[ \t]+[0-9]+){1,2}[ \t]*\n\s*[0-9]+[ \t]+[^\s:]+:[0-9]"
+)
 #: A fourth number is no name: "state choice state probability" would be read as another chain.
 _ACTION = re.compile(r"^([ \t]*\S+[ \t]+\S+[ \t]+\S+)[ \t]+[^\s0-9.+-]\S*[ \t]*$", re.MULTILINE)
 _LINE = re.compile(
@@ -125,17 +132,28 @@ class Transitions:
     """
 
     def __init__(self, pieces: Iterable[Source], most: int) -> None:
-        self._others, self._most = iter(pieces), most
-        self.first, self.head, self.note = _without_actions(next(self._others))
+        self._others, self._most, self.note = iter(pieces), most, ""
+        self.first = next(self._others)
+        self.head = read_head(self.first)
 
     def __iter__(self) -> Iterator[tuple[Ints, Ints, ExactArray]]:
         # After one of this size glibc keeps freed blocks, with their pages, for the next piece of the file.
         np.empty(_BLOCK, dtype=np.uint8)
-        yield read_transitions(self.first, self.head, self._most)
+        yield self._read(self.first, self.head)
         for piece in self._others:
-            plain = _plain(piece) if self.note else piece
-            blank = len(plain.text) - len(plain.text.lstrip())
-            yield read_transitions(plain, replace(self.head, end=blank), self._most)
+            blank = len(piece.text) - len(piece.text.lstrip())
+            yield self._read(piece, replace(self.head, end=blank))
+
+    def _read(self, piece: Source, head: Head) -> tuple[Ints, Ints, ExactArray]:
+        """The transitions of a piece without names of actions behind them, which PRISM may write."""
+        found = read_plain(piece, head, self._most)
+        if found is None and head.first == 0 and head.states is not None:
+            text, named = _ACTION.subn(r"\1", piece.text[head.end :])
+            if named:
+                self.note = "names of actions are not read: a chain has no choices"
+                piece = replace(piece, text=piece.text[: head.end] + text)
+                found = read_plain(piece, head, self._most)
+        return read_transitions(piece, head, self._most) if found is None else found
 
     def demand(self, count: int) -> None:
         """Raise an error if the file announced another number of transitions."""
@@ -272,48 +290,66 @@ def read_head(source: Source) -> Head:
         If it is no chain.
     """
     text = source.text
-    choices = _CHOICES.match(text)
-    if choices is not None:
-        what = (choices[1] or "mdp").upper()
+    title = _TITLE.match(text)
+    begin = title.end() if title else 0
+    titled = _TITLED.search(text, 0, begin)
+    kind = titled[1].upper() if titled else ""
+    choices = _CHOICES.match(text, begin)
+    if kind in ("", "DTMC", "CTMC") and choices is not None:
+        kind = (choices[1] or "mdp").upper()
+    if kind == "IDTMC":
         raise source.error(
             0,
-            f"this is a process with choices ({what}), which is not a Markov chain, and is not supported",
+            "a chain with intervals for probabilities (IDTMC) is no Markov chain, and is not supported",
         )
+    if kind not in ("", "DTMC", "CTMC"):
+        raise source.error(
+            0,
+            f"this is a process with choices ({kind}), which is not a Markov chain, and is not supported",
+        )
+    if _OPTION.match(text, begin):
+        raise source.error(
+            begin,
+            "PRISM wrote this with its option 'rows' or 'matlab'; let it export plain transitions, "
+            "one a line (-exporttrans FILE.tra)",
+        )
+    chain: Chain | None = "dtmc" if kind == "DTMC" else "ctmc" if kind == "CTMC" else None
     for first, pattern in ((1, _MRMC), (0, _PRISM)):
-        head = pattern.match(text)
+        head = pattern.match(text, begin)
         if head is not None:
-            return Head(first, int(head[1]), int(head[2]), None, head.start(2), head.end())
-    head = _STORM.match(text)
+            return Head(first, int(head[1]), int(head[2]), chain, head.start(2), head.end())
+    head = _STORM.match(text, begin)
     if head is not None:
-        kind: Chain | None = None
         if head[1]:
-            kind = "dtmc" if head[1].lower() == "dtmc" else "ctmc"
-        return Head(0, None, None, kind, 0, head.end())
+            chain = "dtmc" if head[1].lower() == "dtmc" else "ctmc"
+        return Head(0, None, None, chain, 0, head.end())
     raise source.error(
-        0,
+        begin,
         "expected 'STATES n' and 'TRANSITIONS m' (MRMC), 'n m' (PRISM), 'dtmc', 'ctmc' or a transition "
-        f"(Storm), found {quote(text.lstrip()[:30])}",
+        f"(Storm), found {quote(text[begin:].lstrip()[:30])}",
     )
 
 
-def _without_actions(source: Source) -> tuple[Source, Head, str]:
-    """The file without names of actions behind its transitions, which PRISM may write."""
-    lines = _TWO_LINES.match(source.text)
-    if lines is None:
-        return source, read_head(source), ""
-    first, second = lines[1].split(), lines[2].split()
-    if len(first) != 2 or len(second) != 4:
-        return source, read_head(source), ""
-    plain = _plain(source)
-    return plain, read_head(plain), "names of actions are not read: a chain has no choices"
+def read_plain(source: Source, head: Head, most: int) -> tuple[Ints, Ints, ExactArray] | None:
+    """What :func:`read_transitions` returns, or None if a line is no plain transition between states."""
+    first = head.first
+    last = _last(head, most)
+    with suppress(InputError):  # a wrong number
+        columns = read_columns(source.text, head.end, written_number)
+        if columns is not None:
+            start, stop, values = columns
+            if min(start.min(), stop.min()) >= first and max(start.max(), stop.max()) <= last:
+                return (start - first, stop - first, values) if first else columns
+    return None
 
 
-def _plain(source: Source) -> Source:
-    return replace(source, text=_ACTION.sub(r"\1", source.text))
+def _last(head: Head, most: int) -> int:
+    """The number of the last state that may occur."""
+    return head.first + (most if head.states is None else head.states) - 1
 
 
 def read_transitions(source: Source, head: Head, most: int) -> tuple[Ints, Ints, ExactArray]:
-    """Where transitions start and stop, counted from 0, and their numbers.
+    """Where transitions start and stop, counted from 0, and their numbers, line by line.
 
     Parameters
     ----------
@@ -327,14 +363,7 @@ def read_transitions(source: Source, head: Head, most: int) -> tuple[Ints, Ints,
     FileFormatError
         If a line is none, or a state is outside.
     """
-    columns, position, first = None, head.end, head.first
-    last = first + most - 1 if head.states is None else first + head.states - 1
-    with suppress(InputError):  # then a line is wrong, and is found below
-        columns = read_columns(source.text, position, written_number)
-    if columns is not None:
-        start, stop, values = columns
-        if min(start.min(), stop.min()) >= first and max(start.max(), stop.max()) <= last:
-            return (start - first, stop - first, values) if first else columns
+    position, first, last = head.end, head.first, _last(head, most)
     sources, targets, places = [], [], []
     table: dict[str, int] = {}
     numbers: list[Fraction] = []

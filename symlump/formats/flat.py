@@ -242,6 +242,10 @@ def evaluate(
     return _leaf(expression, values, arithmetic)
 
 
+class NoValueError(FileFormatError):
+    """A name in an expression stands for nothing."""
+
+
 def _leaf(
     expression: Expression, values: Mapping[str, Value], arithmetic: ExpressionAlgebra[Value]
 ) -> Value:
@@ -249,7 +253,7 @@ def _leaf(
     assert not isinstance(expression, Call)
     if isinstance(expression, str):
         if expression not in values:
-            raise FileFormatError(f"the name {quote(expression)} is not defined or has no value")
+            raise NoValueError(f"the name {quote(expression)} is not defined or has no value")
         return arithmetic.copy(values[expression])
     return arithmetic.number(expression)
 

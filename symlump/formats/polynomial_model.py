@@ -8,7 +8,15 @@ from fractions import Fraction
 
 from symlump.errors import InputError, NotPolynomialError
 from symlump.formats.events import claim, settled_events
-from symlump.formats.flat import Expression, ExpressionAlgebra, FlatModel, evaluate, symbols, text
+from symlump.formats.flat import (
+    Expression,
+    ExpressionAlgebra,
+    FlatModel,
+    NoValueError,
+    evaluate,
+    symbols,
+    text,
+)
 from symlump.formats.flows import Flows
 from symlump.formats.model import Model, linear_combination
 from symlump.formats.polynomials import NewConstant, PolynomialArithmetic, settle
@@ -153,7 +161,15 @@ def value_of(
     try:
         return evaluate(expression, values, arithmetic, place)
     except InputError as problem:
-        raise type(problem)(f"{place}: {problem}, in {quote(text(expression), 80)}") from None
+        hint = ""
+        absent = set(symbols(expression)).difference(values)
+        later = isinstance(problem, NoValueError) and not isinstance(arithmetic, _AtStart)
+        if later and not absent.isdisjoint(flat.parameters):
+            hint = (
+                "; give it a value, or keep parameters as symbols "
+                '(parameters="symbolic", on the command line: --parameters symbolic)'
+            )
+        raise type(problem)(f"{place}: {problem}, in {quote(text(expression), 80)}{hint}") from None
 
 
 def views_of(

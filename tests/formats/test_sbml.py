@@ -187,6 +187,12 @@ TWO_LOCAL = (
         ("hello", FileFormatError, "m.xml:1"),
         ('<!DOCTYPE a [<!ENTITY b "c">]><sbml/>', FileFormatError, "document type"),
         ("<a>" * 5000, FileFormatError, "the outermost element is <a>"),
+        (
+            '<sbml xmlns="http://www.sbml.org/sbml/level3" level="3"><model/></sbml>',
+            FileFormatError,
+            "BioNetGen's writeXML, rules for NFsim: read the .bngl file",
+        ),
+        (document(reaction(LAW, stoichiometry="NaN")), FileFormatError, "'NaN' is no number"),
         (document(reaction("<apply><minus/>" * 5000)), FileFormatError, "nested more than"),
         (document(reaction(LAW), more="<notes>" + "<a>" * 5000), FileFormatError, "nested more"),
     ],

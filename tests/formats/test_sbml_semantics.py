@@ -153,6 +153,42 @@ def test_stoichiometries_are_symbols(parts, equation):
     assert system(model(species("X"), law, *parts)) == equation
 
 
+def test_a_stoichiometry_that_is_not_given_is_one():
+    """As other programs have it; with a name it may be given elsewhere. NaN is given, and no number."""
+    bare = '<speciesReference species="A" constant="true"/>'
+    named = '<speciesReference id="n" species="X" constant="false"/>'
+    for reference in (bare, named):
+        found = read(model(A, species("X"), reaction(("*", 3, "A"), [bare], [reference])))
+        assert str(found.ode).split("\n")[0] == ("A' = 0" if reference == bare else "A' = -3*A")
+        note = found.notes[0]
+        who = "'A'" if reference == bare else "'A', 'X'"
+        assert note == f"species without a stoichiometry in a reaction have 1 there: {who}"
+    found = read(model(A, species("X"), reaction("A", [], [named])))
+    assert "X' = A" in str(found.ode)
+    twice = model(A, species("X"), start("n", 2), reaction("A", [], [named]))
+    assert "X' = 2*A" in str(read(twice).ode) and "stoichiometry" not in str(read(twice).notes)
+    wrong = bare.replace("constant", 'stoichiometry="NaN" constant')
+    with pytest.raises(FileFormatError, match="the stoichiometry 'NaN' is no number"):
+        read(model(A, reaction("A", [wrong])))
+
+
+def test_an_application_around_another_is_that_one():
+    wrapped = f"<apply>{inner(('*', 2, 'A'))}</apply>"
+    assert system(model(A, reaction(wrapped, ["A"]))) == "A' = -2*A"
+    assert system(model(A, reaction(("*", 3, f"<apply>{wrapped}</apply>"), ["A"]))) == "A' = -6*A"
+
+
+def test_parameters_without_a_value_may_be_symbols():
+    text = model(A, parameter("k"), reaction(("*", "k", "A"), ["A"]))
+    with pytest.raises(
+        FileFormatError, match=r"'k' is not defined .*on the command line: --parameters"
+    ):
+        read(text)
+    assert system(text, parameters="symbolic").split("\n")[0] == "A' = -A*k"
+    with pytest.raises(FileFormatError, match=r"in 'k'$"):  # which symbols would not help
+        read(model(A, parameter("k"), start("A", "k"), reaction("A", ["A"])))
+
+
 def test_stoichiometries_in_formulas_and_by_rate():
     named = COUNTED.replace('stoichiometry="1"', 'stoichiometry="4"')
     law = reaction(("*", "n", "X"), products=[named])
@@ -430,7 +466,6 @@ def test_packages_that_change_the_model_are_refused_by_name(name):
         (model(A, parameter("k").replace("false", "true"), rule("k", 1)), "'k' is constant, and has a rule"),
         (model(A, DECAY, attributes='conversionFactor="A"'), "the conversion factor 'A' is no"),
         (model(A.replace('constant="false"', 'constant="no"')), "constant='no' is neither true nor false"),
-        (model(A, reaction("A", ['<speciesReference species="A" constant="true"/>'])), "no stoichiometry"),
         (model(A).replace("level3/version1", "level4/version1"), "not <sbml> of a level up to 3"),
         (model(A, DECAY.replace("kineticLaw", "kineticRule")), "the element <kineticRule> in <reaction>"),
     ],
@@ -616,7 +651,7 @@ def test_balances_of_fluxes_are_refused_by_name():
     text = model(A, reaction("A", ["A"]))
     head, law = text.index("<kineticLaw"), text.index("</kineticLaw>")
     text = text[:head] + text[law + len("</kineticLaw>") :]
-    with pytest.raises(FileFormatError, match="'r' has no kinetic law$"):
+    with pytest.raises(FileFormatError, match="'r' has no kinetic law; a diagram does not"):
         read(text)
     fbc = ' xmlns:fbc="http://www.sbml.org/sbml/level3/version1/fbc/version2" fbc:required="false" level='
     with pytest.raises(

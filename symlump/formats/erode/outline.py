@@ -25,6 +25,12 @@ SECTIONS = {
 _HIDDEN = re.compile(r'"[^"\n]*"|//[^\n]*|/\*.*?\*/|/\*', re.DOTALL)
 _VISIBLE = re.compile(r"[^\n]")
 _KEY = re.compile(r"(?:begin|end)[ \t]+\w+")
+_BOOLEAN = re.compile(r"begin\b.*\bBoolean network\b")
+#: Commands that the other program with files .ode has, and neither ERODE nor equations as text.
+_XPP = re.compile(
+    r"^[ \t]*(?:(?:par|init|number|aux|wiener|table|markov)\w*[ \t]+\w|@[ \t]*\w|done[ \t]*$)",
+    re.IGNORECASE | re.MULTILINE,
+)
 _WORD = re.compile(r"[\w.]")
 _COMMAND = re.compile(r"\s*([^\W\d][\w-]*)\s*\(")
 _BRACKET = re.compile(r"[()]")
@@ -37,6 +43,22 @@ class Outline:
     source: Source
     name: str
     sections: dict[str, tuple[int, int]]
+
+
+def _hint(text: str, line: str) -> str:
+    """What a file without 'begin model' may be, and what to do."""
+    from symlump.formats.text import looks_like_statements
+
+    if _BOOLEAN.match(line):
+        return "; a Boolean network of ERODE is not made of differential equations, and is not supported"
+    if _XPP.search(text):
+        return (
+            "; this looks like a file of XPPAUT, which is not read: write its equations as text (.txt), "
+            "with 'k = 2' in place of par, and 'x(0) = 1' in place of init"
+        )
+    if looks_like_statements(line):  # typed without a model around them
+        return '; equations alone are format="equations" (on the command line: --format equations)'
+    return ""
 
 
 def outline(source: Source) -> Outline:
@@ -62,17 +84,11 @@ def outline(source: Source) -> Outline:
         if not _WORD.match(text, max(0, match.start() - 1), match.start())
     ]
     if not keys or keys[0][0].split() != ["begin", "model"] or text[: keys[0].start()].strip():
-        from symlump.formats.text import looks_like_statements
-
         at = len(text) - len(text.lstrip())
         line = text[at:].split("\n", 1)[0]
-        hint = ""
-        if looks_like_statements(line):  # typed without a model around them
-            hint = (
-                '; equations alone are format="equations" (on the command line: --format equations)'
-            )
         raise source.error(
-            min(at, len(text) - 1), f"expected 'begin model', found {quote(line)}{hint}"
+            min(at, len(text) - 1),
+            f"expected 'begin model', found {quote(line)}{_hint(text, line)}",
         )
     line_end = text.find("\n", keys[0].end())
     line_end = len(text) if line_end < 0 else line_end

@@ -54,6 +54,7 @@ class Definitions:
         self.rates: dict[str, Expression] = {}
         self.places: dict[str, str] = {}
         self.references: list[str] = []
+        self.uncounted: list[str] = []
         functions: dict[str, Element] = {}
         for definition in self.model.listed("listOfFunctionDefinitions"):
             name = self.name_of(definition)
@@ -100,6 +101,8 @@ class Definitions:
                 if name and self.level > 2:  # before, it is no symbol of formulas
                     self._define(name, reference, "stoichiometry")
                     self.references.append(name)
+                elif self._is_uncounted(reference):
+                    self.uncounted.append(reference.get("species") or "")
 
     def flag(self, element: Element, attribute: str, default: bool | None) -> bool:
         """An attribute that is true or false; without a default it must be there."""
@@ -218,11 +221,29 @@ class Definitions:
         self.initial |= dict.fromkeys(sizes, Fraction(1))
         if sizes:
             self.notes[f"compartments without a size have size 1: {quote_names(sizes)}"] = None
+        ones = [
+            name
+            for name in self.references
+            if name not in self.initial
+            and name not in self.ruled
+            and self._is_uncounted(self.elements[name])
+        ]
+        self.initial |= dict.fromkeys(ones, Fraction(1))
+        self.uncounted += [self.elements[name].get("species") or "" for name in ones]
+        if self.uncounted:
+            named = quote_names(dict.fromkeys(self.uncounted))
+            self.notes[f"species without a stoichiometry in a reaction have 1 there: {named}"] = (
+                None
+            )
 
     def dimensions(self, compartment: str) -> Fraction:
         """How many dimensions a compartment has: 3 unless the file says otherwise."""
         value = self.number(self.elements[compartment], "spatialDimensions")
         return Fraction(3) if value is None else value
+
+    def _is_uncounted(self, reference: Element) -> bool:
+        """Whether the attributes of a species reference in level 3 leave its stoichiometry open."""
+        return self.level > 2 and reference.get("stoichiometry") is None
 
     def stoichiometry(self, reference: Element) -> Fraction | None:
         """The number that the attributes of a species reference give."""

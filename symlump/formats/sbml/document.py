@@ -25,6 +25,7 @@ from symlump.formats.source import Source, quote
 
 MAX_DEPTH = 200
 _XML = {"http://www.w3.org/XML/1998/namespace", "http://www.w3.org/2001/XMLSchema-instance"}
+_BIONETGEN = "http://www.sbml.org/sbml/level3"
 _PACKAGE = re.compile(r"https?://www\.sbml\.org/sbml/level\d+/version\d+/(\w+)/version\d+/?")
 _TOKENS = frozenset({"cn", "ci", "csymbol"})
 
@@ -192,7 +193,15 @@ class _Parser:
         """Judge the outermost element: the level, and what packages say of themselves."""
         if tag != "sbml" or space not in CORE:
             what = f"<{tag}> of {quote(space)}" if space else f"<{tag}>"
-            raise self._error(f"the outermost element is {what}, not <sbml> of a level up to 3")
+            hint = ""
+            if tag == "sbml" and space == _BIONETGEN:
+                hint = (
+                    "; this is BioNetGen's writeXML, rules for NFsim: read the .bngl file, or let it "
+                    "writeSBML or generate a network (.net)"
+                )
+            raise self._error(
+                f"the outermost element is {what}, not <sbml> of a level up to 3{hint}"
+            )
         self.core, self.level = space, CORE[space]
         for name in [name for name in given if name.endswith(" required")]:
             self.required[name.rpartition(" ")[0]] = given.pop(name).strip() in ("true", "1")

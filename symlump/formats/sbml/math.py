@@ -78,6 +78,11 @@ def number(text: str) -> Fraction:
     return -size if written.startswith("-") else size
 
 
+def _is_wrapped(element: Element) -> bool:
+    """Whether an application has nothing but another one in it, which some programs write around it."""
+    return element.tag == "apply" and [child.tag for child in element.children] == ["apply"]
+
+
 class MathReader:
     """Reads the mathematics of elements.
 
@@ -144,7 +149,7 @@ class MathReader:
     def _operands(self, element: Element) -> list[Element]:
         """The elements that are expressions themselves; ``_NONE`` for a leaf."""
         tag, children = element.tag, element.children
-        if tag == "apply" and children:
+        if tag == "apply" and children and not _is_wrapped(element):
             head = children[0]
             if head.tag == "csymbol" and self._symbol(head) == "rateOf":
                 return _NONE
@@ -156,6 +161,8 @@ class MathReader:
             ]
         if tag == "semantics" and children:
             return children[:1]
+        if _is_wrapped(element):
+            return children
         if tag == "piecewise":
             return [
                 part
@@ -167,7 +174,7 @@ class MathReader:
     def _operation(
         self, element: Element, arguments: list[Expression]
     ) -> Expression | tuple[Expression, int]:
-        if element.tag == "semantics":
+        if element.tag == "semantics" or _is_wrapped(element):
             return arguments[0]
         if element.tag == "piecewise":
             shape = [(part.tag, len(part.children)) for part in element.children]

@@ -149,7 +149,7 @@ class ModelSymbols(Definitions):
             law = reaction.child("kineticLaw")
             if law is None:
                 raise self.document.error(
-                    reaction, f"reaction {quote(name)} has no kinetic law{self._fluxes()}"
+                    reaction, f"reaction {quote(name)} has no kinetic law; {self._why()}"
                 )
             self.ruled[name] = self.mathematics(law, self._local(name, law))
             self.places[name] = self.document.place(law)
@@ -168,11 +168,13 @@ class ModelSymbols(Definitions):
                     changes.setdefault(species, []).append(change)
         return changes
 
-    def _fluxes(self) -> str:
-        """What to say where nothing says how fast reactions are, as the best fluxes are asked for."""
-        if not any("/fbc/" in package for package in self.document.packages):
-            return ""
-        return "; balances of fluxes (package fbc) are an optimization, not differential equations"
+    def _why(self) -> str:
+        """What to say where nothing says how fast reactions are."""
+        if any("/fbc/" in package for package in self.document.packages):
+            return (
+                "balances of fluxes (package fbc) are an optimization, not differential equations"
+            )
+        return "a diagram does not say how fast it is: give it a law (mass action, say) where it was drawn"
 
     def _local(self, reaction: str, law: Element) -> dict[str, str]:
         names: dict[str, str] = {}
@@ -197,9 +199,9 @@ class ModelSymbols(Definitions):
         name = reference.get("id")
         if name and self.level > 2:
             return name
-        value = self.stoichiometry(reference)
+        value = Fraction(1) if self._is_uncounted(reference) else self.stoichiometry(reference)
         if value is None:
-            raise self.document.error(reference, "a species reference has no stoichiometry")
+            raise self.document.error(reference, "the stoichiometry 'NaN' is no number")
         return value
 
     # Species.

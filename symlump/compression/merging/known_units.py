@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from copy import copy
+from functools import cached_property
 
 import numpy as np
 
@@ -37,10 +38,15 @@ class SeenGroups:
         """Where groups are found, after ``evaluate`` gave the values of those that are new, by number."""
         new = [number for number, key in enumerate(members) if key not in self.places]
         if new:
-            for number, part in zip(new, np.moveaxis(evaluate(np.array(new)), 1, 0), strict=True):
+            for number, part in zip(new, _by_unit(evaluate(np.array(new))), strict=True):
                 self.places[members[number]] = len(self._values)
-                self._values.append(np.ascontiguousarray(part))
+                self._values.append(part)
         return np.array([self.places[key] for key in members], dtype=np.intp)
+
+    @cached_property
+    def by_unit(self) -> FloatArray:
+        """The original's value with units first: some of them are copied from it in a third of the time."""
+        return _by_unit(self.original)
 
     def of(self, group: int) -> FloatArray:
         """The values of one group."""
@@ -107,7 +113,7 @@ class GroupMoments:
             self._across = _grown(self._across, room, self._across.shape[1])
             self._roots = _grown(self._roots, room, self._roots.shape[1])
             self._within = _grown(self._within, room, room)
-        new = np.column_stack(values[known:])
+        new = np.stack(values[known:]).T
         self.group_means = np.append(self.group_means, self._moments.mean(new))
         root = self._moments.root(new, self._centred)
         self._across[known:count] = root.T @ self._root
@@ -115,6 +121,11 @@ class GroupMoments:
         rows = root.T @ self._roots[:count].T
         self._within[known:count, :count] = rows
         self._within[:known, known:count] = rows[:, :known].T
+
+
+def _by_unit(value: FloatArray) -> FloatArray:
+    """A value with units first, the numbers of each side by side."""
+    return np.ascontiguousarray(np.moveaxis(value, 1, 0))
 
 
 def _grown(array: FloatArray, rows: int, columns: int) -> FloatArray:
@@ -162,11 +173,10 @@ class KnownUnits:
 
     def values(self) -> FloatArray:
         """The value with its new units."""
-        value = np.take(self._seen.original, self._first, axis=1)
-        if self._groups.size:
-            parts = [self._seen.of(group) for group in self._groups.tolist()]
-            value[:, self._rest] = np.stack(parts, axis=1)
-        return value
+        value = np.take(self._seen.by_unit, self._first, axis=0)
+        for place, group in zip(self._rest.tolist(), self._groups.tolist(), strict=True):
+            value[place] = self._seen.of(group)
+        return np.moveaxis(value, 0, 1)
 
     def reading(self, weights: FloatArray) -> KnownUnits:
         """The value where some linear functions of the original units are wanted, one a row of weights."""

@@ -19,7 +19,10 @@ from symlump.compression.dependences.dependence import Dependence
 from symlump.compression.images import Images
 from symlump.compression.inputs import Inputs, advice, assume_inputs, check_inputs, samples_of
 from symlump.compression.merging.afde import AFDE
+from symlump.compression.merging.effect import outputs_on
+from symlump.compression.merging.values import in_single, is_wide
 from symlump.compression.moments import Normal
+from symlump.compression.recipes import MERGINGS, Outlook, Recipe
 from symlump.compression.reduction import CompressionMethod, NetworkPlan, Reduction, own_units
 from symlump.errors import FailureError, MethodError, NetworkError, SymlumpError
 from symlump.network.network import Network
@@ -31,7 +34,6 @@ from symlump.progress import say
 
 _COUNTS = ("parameters", "bytes")
 _MEASURE = "ε is the root mean square change of the outputs, relative to their spread, as measured on inputs "
-_MERGINGS = ("AFDE", "dependence")
 #: How much larger than asked for a network is after merging, before it is pruned or rounded.
 _MORE = (1.2, 1.5, 2.0, 3.0)
 _MUCH_MORE = (1.5, 2.0, 3.0, 4.0, 5.0, 6.5, 8.0)
@@ -41,6 +43,8 @@ _BITS = (4, 6, 8)
 _SHARES = (0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.15, 0.1, 0.07, 0.05)
 #: Changes of outputs up to here are none.
 _ROUNDING = 1e-12
+#: Changes from here on are measured in single precision in wide networks.
+_IN_SINGLE = 1e-3
 #: Beyond this change of outputs nothing imitates the network.
 _FAR = 0.5
 #: Of samples that are given, one in so many decides between results that were fitted on the others. Which
@@ -84,8 +88,9 @@ class Combined(CompressionMethod):
     Notes
     -----
     The choice is made on other samples than the fits, so that a method that fits noise is not preferred. It
-    costs five to fifty times as much as :class:`symlump.AFDE`, most where layers are wide; a tolerance costs
-    that at twelve sizes.
+    costs five to ten times as much as :class:`symlump.AFDE`, with convolutions up to forty; a tolerance costs
+    that at twelve sizes. In dense networks with a layer of 256 units or more, pairs are left out that smaller
+    ones foretell to be farther; the note says how many.
 
     Examples
     --------
@@ -131,37 +136,6 @@ class Combined(CompressionMethod):
         6
         """
         return CombinedPlan(network, self.inputs, self.count == "bytes")
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """What is done to a network, one thing after the other; empty or 0 leaves a step out.
-
-    Parameters
-    ----------
-    merging : str
-        "AFDE" or "dependence".
-    merged : int
-        The parameters to merge down to.
-    pruning : str
-        "magnitude", "magnitude, layerwise", "Wanda" or "second order": so much that the rest fits.
-    bits : int
-        Of a weight; −1 for the most that fit.
-    """
-
-    merging: str = ""
-    merged: int = 0
-    pruning: str = ""
-    bits: int = 0
-
-    def __str__(self) -> str:
-        rounding = "fewer bits" if self.bits < 0 else f"{self.bits} bits" * bool(self.bits)
-        return ", then ".join((*self.methods, *filter(None, [rounding])))
-
-    @property
-    def methods(self) -> tuple[str, ...]:
-        """What merges, and what prunes, by name."""
-        return tuple(filter(None, (self.merging, self.pruning)))
 
 
 class CombinedPlan(NetworkPlan):
@@ -254,9 +228,14 @@ class CombinedPlan(NetworkPlan):
         errors: list[SymlumpError] = []
         steps: list[str] = []  # of recipes that are not for this network, or not for this size
         recipes = list(self._recipes(target))
-        for number, recipe in enumerate(recipes, start=1):
+        wide, skipped = is_wide(self.network), 0  # where a fit takes long
+        outlook = Outlook(self.whole, target, self._as_bytes, self._by_merging) if wide else None
+        for number, recipe in enumerate(outlook.order(recipes) if outlook else recipes, start=1):
             say(f"{recipe} ({number} of {len(recipes)}), to {target}")
             try:
+                if outlook and outlook.is_farther(recipe, self._to_beat(tried)):
+                    skipped += 1
+                    continue
                 found = self._made(recipe, target, deciding=True)
             except (MethodError, NetworkError, FailureError) as error:
                 errors.append(error)
@@ -265,8 +244,11 @@ class CombinedPlan(NetworkPlan):
             change, cut = self._change(found.network, outputs)
             if found.retained_parameters <= target and change < inf:
                 tried.append((change, cut, recipe))
+                tried.sort(key=lambda other: recipes.index(other[2]))  # simple ones first
                 if _nearest(tried, self._has_samples)[1] is recipe:
                     best = found
+                if outlook:
+                    outlook.learn(recipe, cut)
         if not tried:
             if errors and not any(isinstance(error, FailureError) for error in errors):
                 raise errors[0]
@@ -275,6 +257,7 @@ class CombinedPlan(NetworkPlan):
         # What did not see the samples that decided is fitted again, on all.
         found = self._made(recipe, target, deciding=False) if self._apart else best
         note = f"{recipe}; the best of {len(tried)} that were tried"
+        note += f", {skipped} others being foreseen to be farther" * bool(skipped)
         made = {step for *_, other in tried for step in other.methods}
         left_out = [step for step in dict.fromkeys(steps) if step not in made]
         without = "not for this network or size: " + " / ".join(left_out)
@@ -298,12 +281,12 @@ class CombinedPlan(NetworkPlan):
             "magnitude, layerwise",
             *["Wanda", "second order"] * self._has_samples,
         )
-        for merging in _MERGINGS:
+        for merging in MERGINGS:
             yield Recipe(merging, target)
         for pruning in prunings:
             yield Recipe(pruning=pruning)
         if not self._as_bytes:
-            for merging, more in product(_MERGINGS, _MORE):
+            for merging, more in product(MERGINGS, _MORE):
                 if more * target < self.whole:
                     yield Recipe(merging, int(more * target), "magnitude")
             return
@@ -311,7 +294,7 @@ class CombinedPlan(NetworkPlan):
         for bits in _BITS:
             yield Recipe(pruning="magnitude", bits=bits)
         larger = [more for more in _MUCH_MORE if more * target < self.whole]
-        for merging, more in product(_MERGINGS, larger):
+        for merging, more in product(MERGINGS, larger):
             yield Recipe(merging, int(more * target), bits=-1)
             for bits in _BITS:
                 if more * bits > self._word:  # or nothing needs to be pruned
@@ -336,6 +319,14 @@ class CombinedPlan(NetworkPlan):
         if len(samples[0]) < _FEW:
             return samples, samples
         return samples, tuple(x[self._decide(len(x))] for x in samples)
+
+    @cached_property
+    def _compared(self) -> list[tuple[FloatArray, ...]]:
+        """The samples that decide, first in single precision where that is faster and mostly enough."""
+        decide = self._samples[1]
+        if not in_single(self.network):
+            return [decide]
+        return [tuple(x.astype(np.float32) for x in decide), decide]
 
     @staticmethod
     def _decide(count: int) -> npt.NDArray[np.bool_]:
@@ -399,15 +390,27 @@ class CombinedPlan(NetworkPlan):
                 )
         return outputs
 
+    def _by_merging(self, merging: str, size: int) -> float:
+        """What merging to a size changes, where a sample counts as off by the standard deviation at most."""
+        return self._change(self._kit(True).merged(merging, size).network, self._outputs)[1]
+
+    def _to_beat(self, tried: list[tuple[float, float, Recipe]]) -> float:
+        """The least change so far, if it is one by which recipes are compared."""
+        change = min((change for change, *_ in tried), default=inf)
+        return inf if self._has_samples and change > _FAR else max(change, _ROUNDING)
+
     def _change(self, small: Network, outputs: FloatArray) -> tuple[float, float]:
         """The root mean square change of the outputs, relative to their standard deviation.
 
         Also the same where each sample counts as off by the standard deviation at most.
         """
-        with np.errstate(over="ignore", invalid="ignore"):
-            squares = (small.flat(*self._samples[1]) - outputs) ** 2
-            change = np.mean(squares, axis=0).sum()
         variance = float(np.var(outputs, axis=0).sum()) or 1.0
+        for samples in self._compared:
+            with np.errstate(over="ignore", invalid="ignore"):
+                squares = (outputs_on(small, samples) - outputs) ** 2
+                change = np.mean(squares, axis=0).sum()
+            if _IN_SINGLE**2 * variance < change < inf:
+                break
         if not np.isfinite(change):
             return inf, inf
         cut = np.minimum(squares.reshape(len(squares), -1).sum(axis=1), variance).mean()

@@ -10,7 +10,8 @@ from torch import nn
 
 import symlump as sl
 from symlump.compression.baselines.quantize import stored_numbers
-from symlump.compression.combined import Recipe, _nearest, _room
+from symlump.compression.combined import _nearest, _room
+from symlump.compression.recipes import Recipe
 from symlump.errors import FailureError, MethodError
 from symlump.plan import share_of
 from symlump.progress import _SAID

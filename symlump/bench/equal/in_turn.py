@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from symlump.compression.combined import Combined, CombinedPlan, Recipe
+from symlump.compression.combined import Combined, CombinedPlan
+from symlump.compression.recipes import Recipe
 from symlump.network.network import Network
 
 #: To how many times the size units are merged first.

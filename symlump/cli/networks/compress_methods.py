@@ -163,8 +163,9 @@ METHODS = {
     "combined": Named(
         _combined,
         "tries merging, pruning, and merging before pruning, and keeps what changes the outputs least; with "
-        "--count bytes also fewer bits; ε is that change, measured on --data if given; takes five to fifty "
-        "times as long as afde, and for a tolerance twelve times that (default with --retain)",
+        "--count bytes also fewer bits; ε is that change, measured on --data if given; takes five to ten "
+        "times as long as afde (convolutions up to forty), and for a tolerance twelve times that (default with "
+        "--retain)",
     ),
 }
 

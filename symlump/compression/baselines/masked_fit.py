@@ -10,27 +10,27 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 from numpy.lib.stride_tricks import sliding_window_view
-from scipy.linalg import cho_factor, cho_solve
+from scipy.linalg import lapack
 
 from symlump.compression.inputs import refuse_overflow
 from symlump.compression.merging.effect import forward
 from symlump.compression.merging.means import RIDGE
-from symlump.compression.merging.values import columns
+from symlump.compression.merging.values import columns, in_single, single_layer, to_single
 from symlump.network.evaluate import evaluate
 from symlump.network.network import Network
 from symlump.network.nodes import Affine, Input
 from symlump.ode.exact import FloatArray, IntArray
 
 Mask: TypeAlias = npt.NDArray[np.bool_]
-#: A matrix with a Cholesky factor in one triangle, and whether that is the lower one.
-Factor: TypeAlias = tuple[FloatArray, bool]
 
 #: At least so much, where nothing is read.
 _LEAST = 1e-200
 #: What a layer reads is laid out for so many numbers at a time.
 _NUMBERS = 1 << 24
 #: From so many columns on, rows that keep this share of their weights are solved by what they lack.
-_WIDE, _MOSTLY = 64, 0.6
+_WIDE, _MOSTLY = 64, 0.52
+#: So many of them at a time, at most.
+_TOGETHER = 64
 
 
 def fit_masked(network: Network, pruned: Network, samples: Sequence[FloatArray]) -> Network:
@@ -69,7 +69,10 @@ def fit_masked(network: Network, pruned: Network, samples: Sequence[FloatArray])
 
 
 def _fit(network: Network, pruned: Network, samples: Sequence[FloatArray]) -> Network:
-    before = forward(network, samples)
+    single = in_single(network)
+    if single:
+        samples = [x.astype(np.float32) for x in samples]
+    before = forward(to_single(network) if single else network, samples)
     after = dict(zip((node.name for node in network.inputs), samples, strict=True))
     fitted: list[Affine] = []
     for node in pruned.nodes:
@@ -79,7 +82,8 @@ def _fit(network: Network, pruned: Network, samples: Sequence[FloatArray]) -> Ne
             if not node.weight_name and not node.bias_name:
                 node = _fitted(node, after[node.inputs[0]], before[node.name])
             fitted.append(node)
-        after[node.name] = evaluate(node, *(after[name] for name in node.inputs))
+        used = single_layer(node) if single and isinstance(node, Affine) else node
+        after[node.name] = evaluate(used, *(after[name] for name in node.inputs))
     return pruned.with_layers(tuple(fitted))
 
 
@@ -98,7 +102,8 @@ def _fitted(layer: Affine, read: FloatArray, wanted: FloatArray) -> Affine:
         aims = columns(wanted[part])
         for number, units in enumerate(groups):
             own = seen if len(groups) == 1 else seen[:, number]
-            x = own if layer.bias is None else np.column_stack([own, np.ones(len(own))])
+            ones = np.ones((len(own), int(layer.bias is not None)))
+            x = np.hstack([own, ones], dtype=np.float64)  # a Gram matrix needs all digits
             moments[number] += x.T @ x
             towards[number] += x.T @ aims[:, units]
     refuse_overflow(layer.name, "what pruning left cannot be refitted", moments, *towards)
@@ -118,48 +123,80 @@ def _solved(gram: FloatArray, right: FloatArray, kept: Mask) -> FloatArray:
     found = np.zeros(right.shape)
     width = len(gram)
     mostly = (kept.mean(axis=1) > _MOSTLY) & (width >= _WIDE)
-    for row in np.flatnonzero(~mostly):
-        at = np.flatnonzero(kept[row])
-        if at.size:
-            found[row, at] = cho_solve(_factored(gram, at), right[row, at], check_finite=False)
+    if not mostly.all():
+        parts = _Parts(gram, int(kept[~mostly].sum(axis=1).max()), 1)
+        for row in np.flatnonzero(~mostly):
+            at = np.flatnonzero(kept[row])
+            if at.size:
+                found[row, at] = _solve(parts.factor(at), right[row, at])
     if mostly.any():
-        factor = _factored(gram, np.arange(width))
-        inverse = cho_solve(factor, np.eye(width), overwrite_b=True, check_finite=False)
+        factor, failed = lapack.dpotrf(gram.T, lower=1)
+        assert not failed  # of what has a ridge
+        inverse = np.tril(lapack.dpotri(factor, lower=1, overwrite_c=1)[0])
+        inverse += np.tril(inverse, -1).T
         most = width - int(kept[mostly].sum(axis=1).min())
-        count = max(1, _NUMBERS // max(1, most**2))
+        count = min(_TOGETHER, max(1, _NUMBERS // max(1, most**2)))
+        lacks = _Parts(inverse, most, count)
         for rows in np.split(at := np.flatnonzero(mostly), range(count, at.size, count)):
-            found[rows] = _solved_by_lack(gram, factor, inverse, right[rows], kept[rows])
+            found[rows] = _solved_by_lack(gram, lacks, right[rows], kept[rows])
     return found
 
 
-def _solved_by_lack(
-    gram: FloatArray, factor: Factor, inverse: FloatArray, right: FloatArray, kept: Mask
-) -> FloatArray:
+def _solved_by_lack(gram: FloatArray, lacks: _Parts, right: FloatArray, kept: Mask) -> FloatArray:
     """The same where few places are left out: the solution with all, moved so that it is 0 there.
 
     It is G⁻¹(t − u), where u is not 0 at the places left out only, and there (G⁻¹u) is what (G⁻¹t) is. What
     rounding leaves is solved for once more, so that it is as near as by the system of the places kept.
     """
-    lacks = [np.flatnonzero(~row) for row in kept]
-    factors = [_factored(inverse, at) if at.size else None for at in lacks]
+    inverse = lacks.matrix
+    places = [np.flatnonzero(~row) for row in kept]
+    factors = [lacks.factor(at, number) if at.size else None for number, at in enumerate(places)]
     found = np.zeros(right.shape)
     for _ in range(2):
         missing = np.where(kept, right - found @ gram, 0.0)
-        step = cho_solve(factor, missing.T, check_finite=False).T
+        step = missing @ inverse
         pushed = np.zeros(right.shape)
-        for row, (at, own) in enumerate(zip(lacks, factors, strict=True)):
+        for row, (at, own) in enumerate(zip(places, factors, strict=True)):
             if own is not None:
-                pushed[row, at] = cho_solve(own, step[row, at], check_finite=False)
-        step -= cho_solve(factor, pushed.T, overwrite_b=True, check_finite=False).T
+                pushed[row, at] = _solve(own, step[row, at])
+        step -= pushed @ inverse
         found += np.where(kept, step, 0.0)
     return found
 
 
-def _factored(matrix: FloatArray, at: IntArray) -> Factor:
-    """Cholesky factor of some rows and columns of a symmetric matrix."""
-    own = matrix.take(at, axis=0).take(at, axis=1)
-    factor, lower = cho_factor(own.T, overwrite_a=True, check_finite=False)
-    return factor, lower
+class _Parts:
+    """Cholesky factors of parts of a symmetric matrix, in the same memory, as new memory takes time.
+
+    Parameters
+    ----------
+    matrix : ndarray
+        Row by row in memory.
+    most : int
+        Rows of a part, at most.
+    held : int
+        How many factors are held at a time.
+    """
+
+    def __init__(self, matrix: FloatArray, most: int, held: int) -> None:
+        self.matrix = matrix
+        self._rows = np.empty(most * len(matrix))
+        self._parts = np.empty((held, most**2))
+
+    def factor(self, at: IntArray, number: int = 0) -> FloatArray:
+        """The lower factor of some rows and columns, until the next one of this number."""
+        rows = self._rows[: at.size * len(self.matrix)].reshape(at.size, len(self.matrix))
+        part = self._parts[number, : at.size**2].reshape(at.size, at.size)
+        # Any other mode would write a copy first.
+        self.matrix.take(at, axis=0, out=rows, mode="clip")
+        rows.take(at, axis=1, out=part, mode="clip")
+        factor, failed = lapack.dpotrf(part.T, lower=1, clean=0, overwrite_a=1)
+        assert not failed  # of what has a ridge
+        return np.asarray(factor)
+
+
+def _solve(factor: FloatArray, right: FloatArray) -> FloatArray:
+    """The solution of a system whose matrix has this lower Cholesky factor."""
+    return np.asarray(lapack.dpotrs(factor, right, lower=1)[0])
 
 
 def units_together(layer: Affine, channels: int) -> list[list[int]]:

@@ -217,9 +217,13 @@ def check_pruning(method: CompressionMethod) -> None:
 
 def largest(scores: FloatArray, count: int) -> Mask:
     """Mask of the ``count`` largest scores; ties are broken by position."""
-    mask = np.zeros(scores.size, dtype=bool)
-    mask[np.argsort(-scores.ravel(), kind="stable")[:count]] = True
-    return mask.reshape(scores.shape)
+    if not 0 < count < scores.size:
+        return np.full(scores.shape, count > 0)
+    flat = scores.ravel()
+    least = np.partition(flat, flat.size - count)[flat.size - count]
+    mask: Mask = flat > least
+    mask[np.flatnonzero(flat == least)[: count - np.count_nonzero(mask)]] = True
+    return np.asarray(mask.reshape(scores.shape))
 
 
 def largest_gone(scores: Sequence[FloatArray], masks: Sequence[Mask]) -> float:

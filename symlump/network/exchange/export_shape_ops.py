@@ -163,6 +163,22 @@ class ShapeOperations:
         stop = start + length
         return self.on_slice(name, {**a, "end": None if start < 0 == stop else stop, "step": 1})
 
+    def on_roll(self, name: str, a: Arguments) -> View | None:
+        """Places moved along axes, those at the end to the front."""
+        x = a["self"]
+        if not isinstance(x, View) or not a["dims"]:
+            return None
+        for shift, axis in zip(a["shifts"], a["dims"], strict=True):
+            length = x.shape[axis]
+            first = -shift % length
+            if first and all(p.axis == 0 for p in x.axes[axis]):
+                order = np.roll(np.arange(length), shift)
+                x = self.build.taken(name, x, axis % len(x.axes), order)
+            elif first:
+                parts = self.build.parts(name, x, axis, (first, length - first))
+                x = self.build.join(name, parts[::-1], axis)
+        return x
+
     def on_constant_pad_nd(self, name: str, a: Arguments) -> View | None:
         """Constants around the last axes."""
         x, sizes = a["self"], list(a["pad"])

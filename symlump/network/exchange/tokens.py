@@ -122,7 +122,7 @@ class TokenBuilder(StepBuilder):
         if self.samples == 1:  # which may be said to be in any axis
             a, b = a.with_sample_in(0), b.with_sample_in(0)
         left, right, around = self._batched(name, a), self._batched(name, b), a.axes[0]
-        if a.axes[0] and b.axes[0] and [p.size for p in a.axes[0]] != [p.size for p in b.axes[0]]:
+        if a.axes[0] and b.axes[0] and a.shape[0] != b.shape[0]:
             raise NetworkError(
                 f"{name}: values of shapes {shape_text(a.shape)} and {shape_text(b.shape)} do not fit together"
             )

@@ -29,7 +29,9 @@ class Windows(nn.Module):
         x = self.first(x).permute(0, 2, 3, 1)
         b, h, w, c = x.shape
         parts = self._cut(torch.roll(x, (-self.shift, -self.shift), (1, 2)))
-        q, k, v = self.qkv(parts).reshape(-1, 4, 3, self.heads, c // self.heads).permute(2, 0, 3, 1, 4)
+        q, k, v = (
+            self.qkv(parts).reshape(-1, 4, 3, self.heads, c // self.heads).permute(2, 0, 3, 1, 4)
+        )
         scores = (q * (c // self.heads) ** -0.5) @ k.transpose(-2, -1)
         mask = x.new_zeros((h, w))
         mask[: h - self.shift, : w - self.shift] = 1
@@ -61,9 +63,7 @@ def test_copies_planted_behind_windows_are_found():
         model.wide.weight[4:], model.wide.bias[4:] = model.wide.weight[:4], model.wide.bias[:4]
     network = sl.from_torch(model, x[:1])
     small = sl.compress(network, sl.AFDE(eps=0)).network
-    np.testing.assert_allclose(
-        small.flat(x.numpy()), model(x).detach().numpy(), atol=1e-14
-    )
+    np.testing.assert_allclose(small.flat(x.numpy()), model(x).detach().numpy(), atol=1e-14)
     explanation = sl.explain_reduction(network, small)
     assert explanation.exact
     assert explanation.named_unit_maps["wide"].tolist() == [0, 1, 2, 3] * 2
@@ -82,7 +82,8 @@ class Rolled(nn.Module):
 
 
 @pytest.mark.parametrize(
-    ("shifts", "axes"), [(1, 2), (-2, 3), ((7, -1), (2, 3)), (2, 1), ((1, -1), (1, -1)), (0, 2), (5, 2)]
+    ("shifts", "axes"),
+    [(1, 2), (-2, 3), ((7, -1), (2, 3)), (2, 1), ((1, -1), (1, -1)), (0, 2), (5, 2)],
 )
 def test_places_that_go_round(shifts, axes):
     torch.manual_seed(0)
@@ -98,3 +99,24 @@ def test_samples_that_go_round_are_refused(axes, named):
     model = Rolled(1, axes).eval()
     with pytest.raises(NetworkError, match=named):
         sl.from_torch(model, torch.randn(1, 2, 5, 5))
+
+
+class Odd(nn.Module):
+    """A step that symlump does not know, on windows beside the samples."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.last = nn.Linear(3, 6), nn.Linear(6, 2)
+
+    def forward(self, x):
+        windows = torch.fft.fft(self.first(x).reshape(-1, 2, 6)).real
+        return self.last(windows.reshape(-1, 4, 6).mean(1))
+
+
+def test_what_is_not_known_on_windows_is_named_with_what_to_do():
+    with pytest.raises(NetworkError) as caught:
+        sl.from_torch(Odd().eval(), torch.randn(1, 4, 3))
+    said = str(caught.value)
+    assert "fft" in said
+    assert "several parts of each sample, as windows are" in said
+    assert "write it in operations that are known" in said

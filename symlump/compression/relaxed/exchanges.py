@@ -36,13 +36,16 @@ class Standing:
         w, the same of each unit of the reduced network, less those of the units that stand on it.
     shares : ndarray, shape (reduced units,)
         The squares of the factors s of the units that stand on each, added up.
+    kinds : ndarray of int, shape (units,)
+        Only units of one kind change places; the last of its kind stays.
 
     Examples
     --------
     >>> one, own = np.ones((2, 2)), UnitMap.own(2)
     >>> far = np.array([[4.0, 0.0], [0.0, 4.0]])
     >>> nothing = np.zeros((2, 1))
-    >>> standing = Standing(own, far, one, one, 0 * one, nothing, nothing.copy(), np.ones(2))
+    >>> alike = np.zeros(2, dtype=int)
+    >>> standing = Standing(own, far, one, one, 0 * one, nothing, nothing.copy(), np.ones(2), alike)
     >>> standing.exchange().tolist(), own.partner.tolist()
     ([0, 1], [1, 0])
     """
@@ -55,6 +58,7 @@ class Standing:
     read: FloatArray
     missing: FloatArray
     shares: FloatArray
+    kinds: IntArray
 
     def lift(self, i: int) -> None:
         """Take a unit off what it stands on."""
@@ -83,8 +87,9 @@ class Standing:
         both = self.read @ self.read.T
         least = _LEAST * float(self.distances.min(axis=1).sum() + both.trace())
         for i in np.flatnonzero(partner >= 0).tolist():
-            company = np.count_nonzero(partner == partner[i]) > 1
-            others = np.flatnonzero((partner >= 0) & (partner != partner[i]))
+            same = self.kinds == self.kinds[i]
+            company = np.count_nonzero(same & (partner == partner[i])) > 1
+            others = np.flatnonzero(same & (partner >= 0) & (partner != partner[i]))
             if not others.size:
                 continue
             pairs = self._pairs(i, others, both, products, inside)
@@ -129,6 +134,8 @@ class Standing:
         j, places, far = partner[i], partner[others], self.distances
         sizes, own = both[others, others], both[i, i]
         here, there = self.after[others, j], self.after[i, places]
+        cannot = (here == 0) | (there == 0)
+        here, there = np.where(cannot, 1.0, here), np.where(cannot, 1.0, there)
         cost = far[i, places] + far[others, j] - far[i, j] - far[others, places]
         for out, into, at, products_out, products_in, size_out, size_in in (
             (after[i], here, np.full(others.size, j), products[i, j], products[others, j], own, sizes),
@@ -137,4 +144,4 @@ class Standing:
             grown = out**2 * size_out + into**2 * size_in - 2 * out * into * both[i, others]
             grown = inside[at] + grown + 2 * out * products_out - 2 * into * products_in
             cost += grown / (self.shares[at] - out**2 + into**2) - inside[at] / self.shares[at]
-        return np.asarray(np.where((here == 0) | (there == 0), np.inf, cost))
+        return np.asarray(np.where(cannot, np.inf, cost))

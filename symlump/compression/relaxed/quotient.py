@@ -27,6 +27,7 @@ from typing import TypeVar, cast
 import numpy as np
 from scipy import sparse
 
+from symlump.compression.relaxed.parts import Parts, find_parts
 from symlump.compression.relaxed.readings import MapReading, Marks, least_change, number_copies
 from symlump.compression.relaxed.selected import (
     CONSTANT,
@@ -123,10 +124,14 @@ class Quotient:
         self._layers = {layer.name: layer for layer in reduced.layers}
         self._slots = {number: self._found_slots(number) for number in range(len(self.ties.axes))}
         self._fixed = np.full(self.ties.count, -1)
+        self._pinned: dict[int, IntArray] = {}
         #: The maps that steps give, by number of the axis.
         self.given = self._placed(given)
         self._find_standing()
         self._told = {name for place in given.places for name in trace(original, place[0])[0][:-1]}
+        self._partial: dict[
+            int, list[str]
+        ] = {}  # by the axis, the values that lack some of its units
         self._refuse_other_parts()
         self._known: dict[
             str, tuple[list[UnitMap], object]
@@ -167,6 +172,9 @@ class Quotient:
                 kinds[units],
             )
             stays = kind == STAYS
+            if stays.all() and np.any(found[units] < 0) and np.all(partner[found[units] >= 0] >= 0):
+                self._pinned[number] = partner  # the others are looked for
+                continue
             if sorted(set(partner[stays].tolist())) != list(range(len(slots))):
                 raise joined_differently(self.ties.makers[number][0])
             factor = stays.astype(float)
@@ -223,8 +231,10 @@ class Quotient:
                 slots, units = self._slots[number], self.ties.axes[number]
                 here = np.bincount(self._place[own[axes == number]], minlength=units.size)
                 reduced = np.bincount(there, minlength=self._other.count)[slots]
-                same &= slots.size > 0 and bool(np.all(here == here[0]))
-                same &= bool(np.all(reduced == here[0]))
+                same &= slots.size > 0 and bool(np.isin(here, (0, here.max())).all())
+                same &= bool(np.isin(reduced, (0, here.max())).all())
+                if not (here.all() and reduced.all()):
+                    self._partial.setdefault(number, []).append(name)
             if not same:
                 raise joined_differently(name)
 
@@ -275,25 +285,56 @@ class Quotient:
         """The channel of each unit of an axis in a layer that makes it."""
         return self.ties.table(name, axis)[:, 0]
 
-    def columns(self, name: str, axis: int) -> IntArray:
-        """The channels of the reduced value that are each unit of an axis, a row a unit.
+    def held(self, name: str, axis: int) -> tuple[tuple[IntArray, IntArray], ...]:
+        """The units of an axis that a value holds, with their channels, a row a unit; the same of the reduced.
 
         Raises
         ------
         MethodError
-            If a unit has fewer there than others.
+            If a unit has fewer channels than others.
         """
-        units, positions = self._other.units[name], self._other.positions[name]
-        made = self._slots[axis]
-        order = np.lexsort((positions, units))
-        inside = order[np.isin(units[order], made)]
-        if inside.size % made.size:
-            raise joined_differently(name)
-        table = inside.reshape(made.size, -1)
-        found = np.empty_like(table)
-        found[np.argsort(made)] = table  # rows came by the numbers of the units
-        if np.any(units[found] != made[:, None]):
-            raise joined_differently(name)
+        found = []
+        for ties, made in ((self.ties, self.ties.axes[axis]), (self._other, self._slots[axis])):
+            units = ties.units[name]
+            order = np.lexsort((ties.positions[name], units))
+            inside = order[np.isin(units[order], made)]
+            ranks = np.argsort(made)
+            there = np.unique(units[inside])
+            table = (
+                inside.reshape(max(there.size, 1), -1)
+                if inside.size % max(there.size, 1) == 0
+                else None
+            )
+            if table is None or np.any(units[table] != there[:, None]):
+                raise joined_differently(name)
+            found.append((ranks[np.searchsorted(made[ranks], there)], table))
+        return tuple(found)
+
+    def columns(self, name: str, axis: int) -> IntArray:
+        """The channels of a reduced layer that are each unit of an axis that it makes, a row a unit."""
+        _, (units, table) = self.held(name, axis)
+        return table[np.argsort(units)]
+
+    def parts(self, axis: int) -> Parts:
+        """Which units of an axis may stand on which, by the values that hold part of them.
+
+        Raises
+        ------
+        MethodError
+            If none may stand on a unit of the reduced network.
+        """
+        units, slots = self.ties.axes[axis], self._slots[axis]
+        names = self._partial.get(axis, [])
+        here, there = np.zeros((2, len(names), units.size), dtype=bool)
+        there = there[:, : slots.size]
+        for k, name in enumerate(names):
+            here[k], there[k] = (
+                np.isin(units, self.ties.units[name]),
+                np.isin(slots, self._other.units[name]),
+            )
+        found = find_parts(here, there, self._pinned.get(axis, np.full(units.size, -1)))
+        if found is None:
+            raise joined_differently([*names, *self.ties.makers[axis]][0])
         return found
 
     def reading(self, name: str) -> MapReading:

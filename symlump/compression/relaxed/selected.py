@@ -88,8 +88,29 @@ def select_alike(original: Network, reduced: Network) -> tuple[Network, Network,
     >>> [node.name for node in one.nodes] == [node.name for node in two.nodes], given.apart
     (True, frozenset({'y.selected'}))
     """
-    matching = _Matching(original, reduced)
+    matching = _Matching(_each_its_own(original), _each_its_own(reduced))
     return matching.networks if matching.fits else None
+
+
+def _each_its_own(network: Network) -> Network:
+    """The network where each step that reads a selection has one of its own, since it may need others."""
+    taken, held = {*network.named}, {*network.outputs}  # selections that someone reads
+    nodes: list[Node] = []
+    copies: dict[tuple[str, str], Node] = {}  # by the selection and the step that reads it
+    for node in network.nodes:
+        for name in dict.fromkeys(node.inputs):
+            source = network.named[name]
+            if isinstance(source, Select) and name in held:
+                copy = replace(source, name=take_name(f"{name}.{node.name}", taken))
+                copies[name, node.name] = copy
+            held.add(name)
+    if not copies:
+        return network
+    for node in network.nodes:
+        own = {name: copy for (name, reader), copy in copies.items() if reader == node.name}
+        inputs = (own[name].name if name in own else name for name in node.inputs)
+        nodes += [*own.values(), replace(node, inputs=tuple(inputs))]
+    return replace(network, nodes=tuple(nodes))
 
 
 def _only_moves(node: Node) -> bool:

@@ -18,8 +18,17 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from symlump.compression.relaxed.exchanges import Standing
+from symlump.compression.relaxed.parts import Parts
 from symlump.compression.relaxed.quotient import Quotient
-from symlump.compression.relaxed.selected import CONSTANT, STAYS, UNREAD, ZERO, Placed, UnitMap
+from symlump.compression.relaxed.selected import (
+    CONSTANT,
+    STAYS,
+    UNREAD,
+    ZERO,
+    Placed,
+    UnitMap,
+    joined_differently,
+)
 from symlump.compression.symmetries.allowed import Allowed, find_allowed
 from symlump.errors import MethodError
 from symlump.network.activations.activation import Activation
@@ -82,6 +91,8 @@ class _Axis:
         What the zero unit becomes; None where it does not stay one.
     constant : bool
         Whether readers take up a constant.
+    parts : Parts
+        What the map must obey.
     """
 
     number: int
@@ -93,6 +104,7 @@ class _Axis:
     phi: Activation
     zero: float | None
     constant: bool
+    parts: Parts
 
     def outward(self, a: FloatArray) -> tuple[FloatArray, FloatArray]:
         """The factors s and constants q of φ(a·v) = s·φ(v) + q, for factors a that these units allow."""
@@ -201,7 +213,7 @@ class _Search:
             yield _Axis(
                 number, count, width, readers,
                 one and may.positive and phi.degree == 1, one and may.sign and phi.reflection is not None,
-                phi, zero, constant,
+                phi, zero, constant, quotient.parts(number),
             )  # fmt: skip
 
     @staticmethod
@@ -255,13 +267,21 @@ class _Search:
             scaled = own[:, None] - a * products
             better = (scaled < _PAYS * best) & (a != 0)
             best, factors = np.where(better, scaled, best), np.where(better, a, factors)
-        return np.maximum(best, 0.0), factors
+        told = axis.parts.pinned >= 0
+        best[told], factors[told] = plain[told], 1.0
+        best, factors = np.maximum(best, 0.0), factors
+        allowed = axis.parts.allowed
+        return np.where(allowed, best, np.inf), np.where(allowed, factors, 0.0)
 
     def _anchored(self, axis: _Axis, distances: FloatArray) -> IntArray:
-        """For each unit of the reduced network one of the original, all different."""
-        if self._own and axis.count == axis.width:
+        """For each unit of the reduced network (each slot) one of the original, all different."""
+        if self._own and axis.count == axis.width and axis.parts.free:
             return np.arange(axis.count)
-        rows, columns = linear_sum_assignment(distances.T)
+        costs = np.where(axis.parts.serves, distances[:, axis.parts.slots], np.inf)
+        try:
+            rows, columns = linear_sum_assignment(costs.T)
+        except ValueError:  # not enough units of a kind
+            raise joined_differently(self._quotient.makers(axis.number)[0]) from None
         return np.asarray(columns[np.argsort(rows)])
 
     def _map(self, axis: _Axis, partner: IntArray, factors: FloatArray) -> UnitMap:
@@ -278,13 +298,13 @@ class _Search:
         """Everything left over merged, or everything removed: what the readers' rows fit better."""
         rows, targets, _ = self._features(axis)
         distances, factors = self._distances(axis, rows, targets)
-        anchors = self._anchored(axis, distances)
-        merged = distances.argmin(axis=1)
-        merged[anchors] = np.arange(axis.width)
+        anchors, slots = self._anchored(axis, distances), axis.parts.slots
+        merged = np.where(np.isinf(distances.min(axis=1)), -1, distances.argmin(axis=1))
+        merged[anchors] = slots
         if axis.count == axis.width:
             return self._map(axis, merged, factors)
-        removed = np.full(axis.count, -1)
-        removed[anchors] = np.arange(axis.width)
+        removed = axis.parts.pinned.copy()
+        removed[anchors] = slots
         maps = [self._map(axis, partner, factors) for partner in (merged, removed)]
         costs = [self._misfit(axis, found) for found in maps]
         return maps[int(np.argmin(costs))]
@@ -318,11 +338,12 @@ class _Search:
         rows, targets, biases = self._features(axis)
         distances, factors = self._distances(axis, rows, targets)
         if exchange:
-            anchors = self._nearest(self._quotient.maps[axis.number].partner, distances)
+            anchors = self._nearest(axis, self._quotient.maps[axis.number].partner, distances)
         else:
             anchors = self._anchored(axis, distances)
         found = self._kept(axis, anchors, factors)
-        left = np.setdiff1d(np.arange(axis.count), anchors)
+        free = np.flatnonzero(axis.parts.pinned < 0)
+        left = np.setdiff1d(free, anchors)
         if not (left.size or exchange):
             return found
         own, sums, wanted, missing = self._missing(axis, found)
@@ -331,15 +352,19 @@ class _Search:
         shares = np.bincount(found.partner[stays], found.after[stays] ** 2, axis.width).astype(
             float
         )
-        standing = Standing(found, distances, factors, after, offset, own, wanted, shares)
+        standing = Standing(
+            found, distances, factors, after, offset, own, wanted, shares, axis.parts.kinds
+        )
         if exchange:
             before = found.offset.copy()
             moved = standing.exchange()
             missing = missing - (found.offset - before)[moved] @ sums[moved]
-            anchors = self._nearest(found.partner, distances)
-            left = np.setdiff1d(np.arange(axis.count), anchors)
+            anchors = self._nearest(axis, found.partner, distances)
+            left = np.setdiff1d(free, anchors)
         removed_zero, removed_constant = self._removed(axis)
-        near_enough = _AS_NEAR * distances[anchors, np.arange(axis.width)]
+        near_enough = np.zeros(axis.width)
+        slots = axis.parts.slots
+        np.maximum.at(near_enough, slots, _AS_NEAR * distances[anchors, slots])
         for i in left[np.argsort(-removed_zero[left])]:
             w = own[i]
             if found.kind[i] == STAYS:
@@ -372,12 +397,11 @@ class _Search:
         return found
 
     @staticmethod
-    def _nearest(partner: IntArray, distances: FloatArray) -> IntArray:
-        """For each unit of the reduced network the nearest one that stands on it."""
-        inside = np.full_like(distances, np.inf)
-        units = np.flatnonzero(partner >= 0)
-        inside[units, partner[units]] = distances[units, partner[units]]
-        return np.asarray(inside.argmin(axis=0))
+    def _nearest(axis: _Axis, partner: IntArray, distances: FloatArray) -> IntArray:
+        """For each unit of the reduced network (each slot) the nearest one that stands on it."""
+        slots = axis.parts.slots
+        stands = axis.parts.serves & (partner[:, None] == slots)
+        return np.asarray(np.where(stands, distances[:, slots], np.inf).argmin(axis=0))
 
     def _removed(self, axis: _Axis) -> tuple[FloatArray, FloatArray]:
         """What each unit adds to δ² as the zero unit, and as a constant one, which reads constant units on."""
@@ -399,7 +423,7 @@ class _Search:
         """The map that there is, with these anchors and factors."""
         before = self._quotient.maps[axis.number]
         partner = before.partner.copy()
-        partner[anchors] = np.arange(axis.width)
+        partner[anchors] = axis.parts.slots
         found = self._map(axis, partner, factors)
         gone = partner < 0
         found.kind[gone], found.offset[gone] = before.kind[gone], before.offset[gone]
@@ -429,12 +453,17 @@ class _Search:
             weight = layer.weight.reshape(*layer.weight.shape[:2], -1)[stays]
             target = other.weight.reshape(*other.weight.shape[:2], -1)[rows.partner[stays]]
             target = a[:, None, None] * target
-            table = quotient.ties.table(layer.inputs[0], axis.number)
-            there = quotient.columns(layer.inputs[0], axis.number)
-            # units × (rows, positions, offsets)
-            columns.append(weight[:, table].transpose(1, 0, 2, 3).reshape(axis.count, -1))
-            wanted.append(target[:, there].transpose(1, 0, 2, 3).reshape(axis.width, -1))
-            sums.append(weight[:, table].sum(axis=(2, 3)).T)
+            (units, table), (slots, there) = quotient.held(layer.inputs[0], axis.number)
+            # units × (rows, positions, offsets), nothing for those that the layer does not read
+            read = np.zeros((axis.count, stays.size * table.shape[1] * weight.shape[2]))
+            read[units] = weight[:, table].transpose(1, 0, 2, 3).reshape(units.size, -1)
+            goal = np.zeros((axis.width, read.shape[1]))
+            goal[slots] = target[:, there].transpose(1, 0, 2, 3).reshape(slots.size, -1)
+            total = np.zeros((axis.count, stays.size))
+            total[units] = weight[:, table].sum(axis=(2, 3)).T
+            columns.append(read)
+            wanted.append(goal)
+            sums.append(total)
             _, bias, _, _ = quotient.fold(layer)
             shift = np.zeros(other.units) if other.bias is None else other.bias
             missing.append(a * shift[rows.partner[stays]] - bias[stays])

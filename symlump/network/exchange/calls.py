@@ -145,6 +145,12 @@ def not_one_step(operation: str, value: Any, real: torch.dtype, samples: str) ->
         )
     first, others = value.shape[:1], value.shape[1:]
     if str(first) != f"torch.Size([{samples}])" or not all(isinstance(n, int) for n in others):
+        if f"*{samples}]" in str(first):
+            return (
+                f"along axis 0 its value of shape {tuple(value.shape)} holds several parts of each sample, as "
+                "windows are, so it cannot be left untouched either; write it in operations that are known, or "
+                "put it where axis 0 holds the samples alone"
+            )
         return (
             f"its value of shape {tuple(value.shape)} has not one part for each sample, along axis 0, so it "
             f"cannot be left untouched either; {EACH_SAMPLE}"

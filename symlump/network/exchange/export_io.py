@@ -150,6 +150,7 @@ def _compare(network: Network, given: tuple[torch.Tensor, ...], expected: Any) -
                 "draws random numbers, keeps a state or is changed by hooks cannot be read"
             )
 
+
 #: What takes of a value only the type of its numbers.
 _FILLED = ("new_zeros", "new_ones", "new_full")
 
@@ -256,7 +257,9 @@ class _Reader:
         if operation == "sym_size":
             size = node.meta["val"]
             return int(size) if isinstance(size, int) else SampleCount()
-        if operation in _FILLED and not has({k: v for k, v in a.items() if k != "self"}, SampleCount):
+        if operation in _FILLED and not has(
+            {k: v for k, v in a.items() if k != "self"}, SampleCount
+        ):
             like = torch.empty(0, dtype=node.meta["val"].dtype)
             return node.target(like, *map(self._value, node.args[1:]))
         if not has(a, View):

@@ -14,7 +14,7 @@ from symlump.memory import memory_errors
 from symlump.network.network import Network
 from symlump.network.recurrent.neural_ode import NeuralODE
 from symlump.network.recurrent.recurrent_network import RecurrentNetwork
-from symlump.network.shared import refuse_rearranged, refuse_transposed
+from symlump.network.shared import refuse_rearranged
 from symlump.plan import Plan
 
 _STILL = "the outputs hardly depend on the inputs any more; keep more, or take another method"
@@ -84,8 +84,6 @@ class CompressionPlan(Plan[Compression]):
             )
         with gradients():
             network = from_torch(model, example, leave_untouched)
-        held = (p.detach().cpu().double().numpy() for p in model.parameters() if p.ndim == 2)
-        refuse_transposed(network.layers, held)
         return cls(method, network, _planned(network, method), model)
 
     @property

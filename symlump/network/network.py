@@ -239,7 +239,7 @@ class Network:
     @cached_property
     def held(self) -> tuple[int, ...]:
         """How many weights and biases each layer holds; see :func:`symlump.network.shared.held_by_each`."""
-        return held_by_each(self.layers)
+        return held_by_each(self.layers, self.rearranged)
 
     @cached_property
     def sharing(self) -> dict[str, tuple[Affine, ...]]:

@@ -39,19 +39,32 @@ def check_shared(layers: Iterable[Affine]) -> None:
                 raise layer.refuse(f"it shares its {what} with {other.name}, but the two differ")
 
 
-def held_by_each(layers: Sequence[Affine]) -> tuple[int, ...]:
+def held_by_each(
+    layers: Sequence[Affine], rearranged: Sequence[tuple[str, str]] = ()
+) -> tuple[int, ...]:
     """How many weights and biases each layer holds; shared ones are held by the first layer that has them.
+
+    Parameters
+    ----------
+    layers : sequence of Affine
+    rearranged : sequence of pairs of str
+        Layers that use one weight in two arrangements; the first of two holds it.
 
     Examples
     --------
     >>> a = Affine("a", ("x",), np.eye(2), weight_name="w")
-    >>> held_by_each([a, replace(a, name="b")])
+    >>> held_by_each([a, replace(a, name="b")]), held_by_each([a, replace(a, name="b", weight_name="")])
+    ((4, 0), (4, 4))
+    >>> held_by_each([a, replace(a, name="b", weight_name="")], [("a", "b")])
     (4, 0)
     """
     counted: set[tuple[str, str]] = set()
     found: list[int] = []
+    elsewhere = {other for _, other in rearranged}
     for layer in layers:
         own = layer.parameters
+        if layer.name in elsewhere and not layer.weight_name:
+            own -= int(layer.weight.size)
         for what, name, array in _named(layer):
             own -= int(array.size) if (what, name) in counted else 0
             counted.add((what, name))
@@ -87,30 +100,6 @@ def holding(layers: Sequence[Affine]) -> list[Affine]:
     return [layers[number] for number in sorted({*holders(layers)})]
 
 
-def transposed_twins(layers: Sequence[Affine]) -> list[tuple[Affine, Affine]]:
-    """Layers whose weights are those of an earlier one, transposed, as decoders have those of their encoders.
-
-    Examples
-    --------
-    >>> a = Affine("a", ("x",), np.array([[1.0, 2.0]]))
-    >>> b = Affine("b", ("a",), a.weight.T)
-    >>> [(one.name, two.name) for one, two in transposed_twins([a, b])]
-    [('a', 'b')]
-    """
-    found: list[tuple[Affine, Affine]] = []
-    held: dict[bytes, Affine] = {}
-    for layer in holding(layers):
-        weight = layer.weight
-        if weight.ndim != 2 or np.unique(weight).size < 2:
-            continue
-        turned = weight.tobytes()
-        if turned in held and held[turned].weight.shape == weight.shape[::-1]:
-            found.append((held[turned], layer))
-        else:
-            held.setdefault(weight.T.tobytes(), layer)
-    return found
-
-
 def sharing(layers: Iterable[Affine]) -> dict[str, tuple[Affine, ...]]:
     """The layers that share their weights, or only biases, by the names of these.
 
@@ -143,10 +132,10 @@ def refuse_shared(layers: Iterable[Affine], what: str) -> None:
         )
 
 
-def refuse_transposed(layers: Sequence[Affine], parameters: Iterable[FloatArray]) -> None:
-    """Refuse a weight that one layer uses as it is, and another transposed, as tied autoencoders do.
-
-    Read as two weights it would count twice, and be changed in one place only.
+def find_transposed(
+    layers: Sequence[Affine], parameters: Iterable[FloatArray]
+) -> tuple[tuple[str, str], ...]:
+    """Layers, by name, of which one uses a weight as it is, and the other transposed, as tied autoencoders do.
 
     Parameters
     ----------
@@ -154,23 +143,18 @@ def refuse_transposed(layers: Sequence[Affine], parameters: Iterable[FloatArray]
     parameters : iterable of ndarray
         What the module holds, each once.
 
-    Raises
-    ------
-    NetworkError
-        With the names of such layers.
-
     Examples
     --------
     >>> w = np.array([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])
     >>> layers = Affine("a", ("x",), w), Affine("b", ("a",), w.T)
-    >>> refuse_transposed(layers, [w, w.T])   # two parameters, that happen to be equal now
-    >>> refuse_transposed(layers, [w])  # doctest: +ELLIPSIS
-    Traceback (most recent call last):
-    ...
-    symlump.errors.NetworkError: a and b use one weight, b transposed or in another order; units of...
+    >>> find_transposed(layers, [w, w.T])   # two parameters, that happen to be equal now
+    ()
+    >>> find_transposed(layers, [w])
+    (('a', 'b'),)
     """
     dense = [layer for layer in layers if layer.weight.ndim == 2]
     held = [array for array in parameters if array.ndim == 2]
+    found = []
     for number, one in enumerate(dense):
         for other in dense[number + 1 :]:
             turned = one.weight.T
@@ -180,7 +164,8 @@ def refuse_transposed(layers: Sequence[Affine], parameters: Iterable[FloatArray]
                 continue
             same = [a for a in held if np.array_equal(a, turned) or np.array_equal(a.T, turned)]
             if len(same) == 1:
-                refuse_rearranged([(one.name, other.name)])
+                found.append((one.name, other.name))
+    return tuple(found)
 
 
 def refuse_rearranged(pairs: Iterable[tuple[str, str]]) -> None:

@@ -21,7 +21,7 @@ from symlump.network.chain import Chain, Layer
 from symlump.network.exchange.export_io import read_exported
 from symlump.network.network import Network
 from symlump.network.nodes import Affine, Flatten, Squeeze
-from symlump.network.shared import SharedModules, keep_shared
+from symlump.network.shared import SharedModules, find_transposed, keep_shared
 from symlump.network.torch_module import DTYPES, graph_module, with_arrays_of
 from symlump.network.torch_parts import BlockSum, array_of, computes_as_its_class
 from symlump.network.written.grouped import held_by_parts
@@ -95,11 +95,14 @@ def from_torch(
     if example is None:
         example = _guessed_example(model)
     try:
-        return read_exported(model, example, leave_untouched)
+        network = read_exported(model, example, leave_untouched)
     except NetworkError as error:
         if guessed and "traced" in str(error):
             raise NetworkError(f"{error}. Give an input: example=torch.zeros(…)") from None
         raise
+    held = (p.detach().cpu().double().numpy() for p in model.parameters() if p.ndim == 2)
+    object.__setattr__(network, "rearranged", find_transposed(network.layers, held))
+    return network
 
 
 def _refuse_quantized(model: nn.Module) -> None:

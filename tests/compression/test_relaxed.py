@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 import symlump as sl
-from symlump.errors import MethodError
+from symlump.errors import MethodError, NetworkError
 from symlump.network.chain import Layer
 from symlump.network.nodes import Affine, Combine, Input
 
@@ -376,9 +376,13 @@ def test_transposed_weights_count_once():
     assert explanation.unit_maps[0].tolist() == [0, -1, 1, 2, -1, 3]
     assert "Weights of linear are those of into, transposed" in str(explanation)
     assert str(explanation).startswith("34 → 24 weights and biases")
-    # What was merged is no longer one the other: both are counted.
-    merged = sl.compress(sl.from_torch(large, torch.zeros(1, 4)), sl.Symmetric(retain=0.7)).network
-    assert sl.explain_reduction(sl.from_torch(large, torch.zeros(1, 4)), merged).sizes == (
-        34,
-        merged.parameters,
-    )
+    network = sl.from_torch(large, torch.zeros(1, 4))
+    assert network.parameters == 34 and network.held == (30, 4)
+    with pytest.raises(NetworkError, match="use one weight"):  # as where the module is given
+        sl.compress(network, sl.Symmetric(retain=0.7))
+    with torch.no_grad():  # equal now, but not one: two arrays
+        apart = torch.nn.Sequential(torch.nn.Linear(4, 6), torch.nn.Tanh(), torch.nn.Linear(6, 4))
+        apart[2].weight[:] = apart[0].weight.T
+    equal = sl.from_torch(apart)
+    assert equal.parameters == 58 == sl.compress(equal, sl.AFDE(eps=0)).parameters
+    assert sl.explain_reduction(equal, equal).sizes == (58, 58)

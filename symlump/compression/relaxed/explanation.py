@@ -15,7 +15,7 @@ from symlump.compression.relaxed.readings import Marks
 from symlump.compression.relaxed.selected import CONSTANT, STAYS, UNREAD, ZERO
 from symlump.network.network import Network
 from symlump.network.nodes import Affine
-from symlump.network.shared import holding, transposed_twins
+from symlump.network.shared import holding
 from symlump.network.step_nodes import Attention
 from symlump.network.written.grouped import groups_of
 from symlump.ode.exact import FloatArray, IntArray
@@ -40,7 +40,8 @@ _UNTIED = """\
 Weights that several layers of the original share are no longer shared in the reduced network, so each of these
 layers has a map of its own."""
 _TRANSPOSED = """\
-Weights of {two} are those of {one}, transposed. They are counted once; δ counts a change of each."""
+Weights of {two} are those of {one}, transposed or in another order. They are counted once; δ counts a change
+of each."""
 _RESCALED = """\
 Attention multiplies its scores by another factor in the reduced network; that is counted as a change of the
 weights of its queries."""
@@ -283,12 +284,8 @@ class ReductionExplanation:
 
     @property
     def sizes(self) -> tuple[int, int]:
-        """Weights and biases of the two; layers that are one another, transposed, count once."""
-        one, two = (
-            net.parameters - sum(twin.weight.size for _, twin in transposed_twins(net.layers))
-            for net in (self.original, self.reduced)
-        )
-        return one, two
+        """Weights and biases of the two, as each counts its own."""
+        return self.original.parameters, self.reduced.parameters
 
     def _columns(self, name: str) -> FloatArray:
         """For each unit of a layer the 2-norm of what layers read of it in the original."""
@@ -443,8 +440,8 @@ class ReductionExplanation:
             found.append(f"and {rest} layers with smaller ε; table() and --json have all")
         if self.original.sharing and not self.quotient.original.sharing:
             found.append(_UNTIED)
-        for one, two in transposed_twins(self.original.layers):
-            found.append(_TRANSPOSED.format(one=one.name, two=two.name))
+        for one, two in self.original.rearranged:
+            found.append(_TRANSPOSED.format(one=one, two=two))
         if _scales(self.original) != _scales(self.reduced):
             found.append(_RESCALED)
         if not self.exact:

@@ -7,11 +7,13 @@ unit is looked for of every kind that has to stand on it; units that the same va
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from symlump.compression.relaxed.readings import Marks
+from symlump.network.ties import Ties
 from symlump.ode.exact import IntArray
 
 
@@ -42,6 +44,12 @@ class Parts:
     def free(self) -> bool:
         """Whether each unit may stand on each."""
         return bool(self.allowed.all()) and self.slots.size == self.allowed.shape[1]
+
+
+def holds(ties: Ties, names: Sequence[str], units: IntArray) -> Marks:
+    """Which values, a row each, hold which of some units."""
+    found = [np.isin(units, ties.units[name]) for name in names]
+    return np.array(found, dtype=bool).reshape(len(names), units.size)
 
 
 def find_parts(here: Marks, there: Marks, pinned: IntArray) -> Parts | None:

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from operator import is_not
 from typing import TypeVar, cast
@@ -27,8 +27,15 @@ from typing import TypeVar, cast
 import numpy as np
 from scipy import sparse
 
-from symlump.compression.relaxed.parts import Parts, find_parts
-from symlump.compression.relaxed.readings import MapReading, Marks, least_change, number_copies
+from symlump.compression.relaxed.parts import Parts, find_parts, holds
+from symlump.compression.relaxed.readings import (
+    Condition,
+    MapReading,
+    Marks,
+    channels_of,
+    least_change,
+    number_copies,
+)
 from symlump.compression.relaxed.selected import (
     CONSTANT,
     STAYS,
@@ -48,38 +55,6 @@ from symlump.network.written.grouped import groups_of
 from symlump.ode.exact import FloatArray, IntArray
 
 Kept = TypeVar("Kept")
-
-
-@dataclass(frozen=True, eq=False)
-class Condition:
-    """What (*) says of one layer, and what is missing.
-
-    Parameters
-    ----------
-    rows : UnitMap
-        Of the layer's units.
-    weight : ndarray, shape (units, reduced inputs, offsets)
-        R; rows of removed units are what they were, W·P.
-    bias : ndarray, shape (units,)
-        The same of the biases.
-    size : ndarray, shape (units,)
-        Sums of absolute values that R was computed from, the largest of each row.
-    reading : MapReading or None
-        None for layers with one kernel per unit.
-    """
-
-    rows: UnitMap
-    weight: FloatArray
-    bias: FloatArray
-    size: FloatArray
-    reading: MapReading | None
-
-    @cached_property
-    def distance(self) -> FloatArray:
-        """For each unit the 2-norm of what is missing, of its row and its bias, which a constant unit keeps."""
-        bias = np.where(self.rows.kind == CONSTANT, 0.0, self.bias)
-        missing = (self.weight**2).sum(axis=(1, 2)) + bias**2
-        return np.asarray(np.sqrt(missing))
 
 
 class Quotient:
@@ -293,22 +268,11 @@ class Quotient:
         MethodError
             If a unit has fewer channels than others.
         """
-        found = []
-        for ties, made in ((self.ties, self.ties.axes[axis]), (self._other, self._slots[axis])):
-            units = ties.units[name]
-            order = np.lexsort((ties.positions[name], units))
-            inside = order[np.isin(units[order], made)]
-            ranks = np.argsort(made)
-            there = np.unique(units[inside])
-            table = (
-                inside.reshape(max(there.size, 1), -1)
-                if inside.size % max(there.size, 1) == 0
-                else None
-            )
-            if table is None or np.any(units[table] != there[:, None]):
-                raise joined_differently(name)
-            found.append((ranks[np.searchsorted(made[ranks], there)], table))
-        return tuple(found)
+        sides = (self.ties, self.ties.axes[axis]), (self._other, self._slots[axis])
+        found = [channels_of(side.units[name], side.positions[name], own) for side, own in sides]
+        if any(table is None for _, table in found):
+            raise joined_differently(name)
+        return tuple((units, table) for units, table in found if table is not None)
 
     def columns(self, name: str, axis: int) -> IntArray:
         """The channels of a reduced layer that are each unit of an axis that it makes, a row a unit."""
@@ -325,13 +289,7 @@ class Quotient:
         """
         units, slots = self.ties.axes[axis], self._slots[axis]
         names = self._partial.get(axis, [])
-        here, there = np.zeros((2, len(names), units.size), dtype=bool)
-        there = there[:, : slots.size]
-        for k, name in enumerate(names):
-            here[k], there[k] = (
-                np.isin(units, self.ties.units[name]),
-                np.isin(slots, self._other.units[name]),
-            )
+        here, there = holds(self.ties, names, units), holds(self._other, names, slots)
         found = find_parts(here, there, self._pinned.get(axis, np.full(units.size, -1)))
         if found is None:
             raise joined_differently([*names, *self.ties.makers[axis]][0])

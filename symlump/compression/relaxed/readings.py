@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
+from symlump.compression.relaxed.selected import CONSTANT, UnitMap
 from symlump.ode.exact import FloatArray, IntArray
 
 Marks: TypeAlias = npt.NDArray[np.bool_]
@@ -28,6 +30,66 @@ class MapReading:
     matrix: sparse.csr_array
     offset: FloatArray
     unread: Marks
+
+
+@dataclass(frozen=True, eq=False)
+class Condition:
+    """What (*) says of one layer, and what is missing.
+
+    Parameters
+    ----------
+    rows : UnitMap
+        Of the layer's units.
+    weight : ndarray, shape (units, reduced inputs, offsets)
+        R; rows of removed units are what they were, W·P.
+    bias : ndarray, shape (units,)
+        The same of the biases.
+    size : ndarray, shape (units,)
+        Sums of absolute values that R was computed from, the largest of each row.
+    reading : MapReading or None
+        None for layers with one kernel per unit.
+    """
+
+    rows: UnitMap
+    weight: FloatArray
+    bias: FloatArray
+    size: FloatArray
+    reading: MapReading | None
+
+    @cached_property
+    def distance(self) -> FloatArray:
+        """For each unit the 2-norm of what is missing, of its row and its bias, which a constant unit keeps."""
+        bias = np.where(self.rows.kind == CONSTANT, 0.0, self.bias)
+        missing = (self.weight**2).sum(axis=(1, 2)) + bias**2
+        return np.asarray(np.sqrt(missing))
+
+
+def channels_of(
+    units: IntArray, positions: IntArray, wanted: IntArray
+) -> tuple[IntArray, IntArray | None]:
+    """The units that a value holds of those wanted, by their places there, and their channels, a row a unit.
+
+    None for the channels if a unit has fewer than others.
+
+    Parameters
+    ----------
+    units, positions : ndarray of int
+        Of each channel.
+
+    Examples
+    --------
+    >>> units, table = channels_of(np.array([4, 7, 4, 7]), np.array([0, 0, 1, 1]), np.array([7, 5, 4]))
+    >>> units.tolist(), table.tolist()
+    ([2, 0], [[0, 2], [1, 3]])
+    """
+    order = np.lexsort((positions, units))
+    inside = order[np.isin(units[order], wanted)]
+    there, ranks = np.unique(units[inside]), np.argsort(wanted)
+    places = ranks[np.searchsorted(wanted[ranks], there)]
+    if not there.size or inside.size % there.size:
+        return places, None
+    table = inside.reshape(there.size, -1)
+    return places, table if np.all(units[table] == there[:, None]) else None
 
 
 def number_copies(keys: IntArray) -> IntArray:

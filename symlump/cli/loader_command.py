@@ -10,8 +10,9 @@ from symlump.cli.arguments import declare_files
 
 _DESCRIPTION = """\
 Write a Python file that loads any network which symlump wrote as safetensors, packed or not. It needs torch and
-safetensors, and nothing of symlump; files of networks are data to it, of which nothing is executed. (A state
-dict with recurrent cells is written as a state dict again, which says no architecture, for load_state_dict.)
+safetensors, and nothing of symlump; files of networks are data to it, of which nothing is executed. (Of a state
+dict with recurrent cells it gives the outputs at all steps, samples first; where tensors do not say what reads
+what, it says what is missing.)
 """
 
 _EXAMPLES = """\

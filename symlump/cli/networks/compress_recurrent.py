@@ -53,15 +53,15 @@ def run_recurrent(options: argparse.Namespace, file: OnnxFile | TensorFile) -> A
     )
     with working(f"compressing {network.parameters} parameters"):
         result = RecurrentPlan.of_network(network, method).settled()
-    report = result.to_dict()
+    report, why = result.to_dict(), ""
     if options.certificates is not None:
         if not result.lumpings:
             raise MethodError("--certificates writes proofs, which there are with --eps 0")
         report["certificates"] = write_certificates(result.certificates, options.certificates)
     if options.output is not None:
-        _write(options.output, result.network, saved)
+        why = _write(options.output, result.network, saved)
         report["output"] = options.output
-    return Answer(lambda: report, lambda: _text(result, report))
+    return Answer(lambda: report, lambda: _text(result, report, why))
 
 
 def show_recurrent(options: argparse.Namespace, file: OnnxFile | TensorFile) -> Answer:
@@ -126,15 +126,16 @@ def _check_output(options: argparse.Namespace) -> None:
         )
 
 
-def _write(path: str, network: RecurrentNetwork, saved: SavedRecurrent | None) -> None:
+def _write(path: str, network: RecurrentNetwork, saved: SavedRecurrent | None) -> str:
+    """Write it; why a state dict does not say its architecture, or nothing."""
     if saved is None:
         from symlump.network.exchange.onnx_write import write_onnx
 
         write_onnx(network, path)
-        return
+        return ""
     from symlump.network.recurrent.saved import write_saved
 
-    write_saved(path, network, saved)
+    return write_saved(path, network, saved)
 
 
 def _described(file: str, network: RecurrentNetwork) -> dict[str, Any]:
@@ -171,10 +172,12 @@ def _rows(network: RecurrentNetwork) -> list[dict[str, Any]]:
     ]
 
 
-def _text(result: RecurrentCompression, report: dict[str, Any]) -> str:
+def _text(result: RecurrentCompression, report: dict[str, Any], why: str) -> str:
     lines = [str(result), *([result.measure] if result.eps else [])]
     if "output" in report:
         lines.append(f"output written to {shown_path(report['output'])}")
+        if why:
+            lines.append(f"a state dict alone, without an architecture: {why}")
     if "certificates" in report:
         lines.append(certificates_line(report["certificates"]))
     return "\n".join(lines)

@@ -8,6 +8,7 @@ has a column for each unit of the last module.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,11 +17,14 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from symlump.errors import NetworkError
 from symlump.network.recurrent.cells import Cell, Kind
 from symlump.network.recurrent.recurrent_network import CellNode, Reader, RecurrentNetwork
 from symlump.network.recurrent.torch_cells import PARTS, cell_of, rows_of
+from symlump.network.saved.architecture import KEY
+from symlump.network.saved.load import UNSAID
 from symlump.network.saved.tensors import (
     TensorFile,
     natural_order,
@@ -138,8 +142,16 @@ def saved_recurrent(
     return SavedRecurrent(network, endings, tensors)
 
 
-def write_saved(path: str | Path, network: RecurrentNetwork, like: SavedRecurrent) -> None:
-    """Write a smaller network under the names of the tensors that it was read from.
+def write_saved(path: str | Path, network: RecurrentNetwork, like: SavedRecurrent) -> str:
+    """Write a smaller network under the names of the tensors that it was read from, with its architecture.
+
+    Safetensors say the architecture, samples first: modules read one another's outputs at all steps, and so do
+    the dense layers behind.
+
+    Returns
+    -------
+    str
+        Why they do not; empty if they do.
 
     Raises
     ------
@@ -162,7 +174,63 @@ def write_saved(path: str | Path, network: RecurrentNetwork, like: SavedRecurren
         put(f"{reader.name}.weight", reader.weight)
         if reader.bias is not None:
             put(f"{reader.name}.bias", reader.bias)
-    save_state(path, state)
+    plan, why = _architecture(network, {name: tensor.shape for name, tensor in state.items()})
+    save_state(path, state, {UNSAID: why} if why else {KEY: json.dumps(plan)})
+    return why
+
+
+_CLASSES = {"tanh": "RNN", "relu": "RNN", "gru": "GRU", "lstm": "LSTM"}
+
+
+def _architecture(
+    network: RecurrentNetwork, shapes: dict[str, torch.Size]
+) -> tuple[dict[str, Any], str]:
+    """The architecture as :mod:`symlump.network.saved.architecture` says it, or why there is none."""
+    modules: dict[str, list[Any]] = {}
+    steps: list[Any] = []
+    value, left = "x", dict(shapes)
+
+    def add(prefix: str, kind: str, options: dict[str, Any]) -> bool:
+        """Whether the file has the tensors of such a module."""
+        modules[prefix] = [kind, options]
+        steps.append([f"step{len(steps)}", "module", prefix, [{"value": value}], {}])
+        with torch.device("meta"):
+            own = getattr(nn, kind)(**options).state_dict()
+        before = f"{prefix}." if prefix else ""
+        return all(left.pop(before + name, None) == tensor.shape for name, tensor in own.items())
+
+    for prefix, nodes in network.modules.items():
+        cell, layers = nodes[0].cell, {node.name.removesuffix("_reverse") for node in nodes}
+        options = {
+            "input_size": cell.inputs, "hidden_size": cell.units, "num_layers": len(layers),
+            "batch_first": True, "bidirectional": len(nodes) > len(layers),
+            "bias": cell.input_bias is not None,
+        }  # fmt: skip
+        kind = _CLASSES[cell.kind]
+        if kind == "RNN":
+            options["nonlinearity"] = cell.kind
+        if not add(prefix, kind, options):
+            return {}, (
+                f"{prefix or 'its tensors'}: no torch.nn.{kind} has these, which takes the steps of a sequence "
+                "by itself; what calls the cells is missing"
+            )
+        steps.append(
+            [f"step{len(steps)}", "function", "__getitem__", [{"value": steps[-1][0]}, 0], {}]
+        )
+        value = steps[-1][0]
+    found = {}
+    for reader in network.readers:
+        units, inputs = reader.weight.shape
+        bias = reader.bias is not None
+        add(reader.name, "Linear", {"in_features": inputs, "out_features": units, "bias": bias})
+        found[reader.name] = {"value": steps[-1][0]}
+    if left:
+        return {}, (
+            f"{quote(min(left))} is in the file, and no name says which step reads it; the module that this "
+            "state dict is of is missing"
+        )
+    output = {"dict": found} if len(found) > 1 else next(iter(found.values()), {"value": value})
+    return {"inputs": ["x"], "modules": modules, "steps": steps, "output": output}, ""
 
 
 def _cell(

@@ -36,6 +36,9 @@ FUNCTIONS = frozenset({
 #: What may be stored of a packed tensor, each under its name and this.
 PARTS = ("codes", "steps", "numbers", "places", "rows", "columns")
 
+#: Under this name a file says why it does not say its architecture.
+UNSAID = "no architecture"
+
 Tensors = dict[str, torch.Tensor]
 
 
@@ -43,7 +46,11 @@ def load(path: Any) -> Loaded:
     """The network in a file as a module of torch, with the number types of the file."""
     held, metadata = _read(path)
     if "architecture" not in metadata:
-        raise ValueError(f"{path} does not say its architecture; tensors(path) are its weights")
+        why = f" ({metadata[UNSAID]})" if UNSAID in metadata else ""
+        raise ValueError(
+            f"{path} does not say its architecture{why}; tensors(path) are its weights, for load_state_dict of "
+            "the module that they are of"
+        )
     return Loaded(json.loads(metadata["architecture"]), held).eval()
 
 
@@ -176,6 +183,7 @@ def _module(held: Tensors, kind: str, options: dict[str, Any], prefix: str) -> n
         raise ValueError(f"torch.nn.{kind} is no module")
     with torch.device("meta"):  # without numbers: those of the file are taken
         module = made(**options)
-    own = {name: held[f"{prefix}.{name}"] for name in module.state_dict()}
+    before = f"{prefix}." if prefix else ""
+    own = {name: held[before + name] for name in module.state_dict()}
     module.load_state_dict(own, assign=True)
     return module

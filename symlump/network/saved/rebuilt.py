@@ -33,6 +33,8 @@ _PLAIN = re.compile(
 )  # part of the name of a tensor; it stands in the code of the module
 #: Bytes of all values of two samples together; what takes more is refused before it is computed.
 MAX_VALUES = 1 << 32
+#: Where a module stands whose tensors have no prefix.
+_WHOLE = "module_itself"
 _CELLS = ("RNN", "LSTM", "GRU", "RNNCell", "LSTMCell", "GRUCell")
 
 
@@ -74,7 +76,7 @@ def read_module(path: str | Path) -> nn.Module:
         if isinstance(plan, list):
             return _sequential(plan, file).eval()
         model, _ = _rebuilt(plan, file)
-        _fill(model, file, {})
+        _fill(model, file, {_WHOLE: ""})
     except WrongError as error:
         raise _refused(file, error) from None
     return model.eval()
@@ -115,9 +117,9 @@ def read_steps(file: TensorFile, example: Any = None) -> Network:
                 f"{', '.join(steps.inputs)}"
             )
         shapes = _zeros(steps) if example is None else _parts(example, steps)
-        _fill(model, file, {}, without_numbers=True)
+        _fill(model, file, {_WHOLE: ""}, without_numbers=True)
         _check_size(model, shapes)
-        _fill(model, file, {})
+        _fill(model, file, {_WHOLE: ""})
     except WrongError as error:
         raise _refused(file, error) from None
     given = tuple(x.new_zeros(x.shape, device="cpu") for x in shapes)
@@ -135,7 +137,7 @@ def _rebuilt(plan: Any, file: TensorFile) -> tuple[fx.GraphModule, Steps]:
     """The module of steps, with shapes and no numbers yet, and the steps."""
     steps, root = Steps.of(plan), nn.Module()
     for prefix, (kind, options) in steps.modules.items():
-        owner, last = _place(root, prefix)
+        owner, last = _place(root, prefix or _WHOLE)
         owner.add_module(last, _new_module(prefix, kind, options, file))
     for name in steps.tensors:
         owner, last = _place(root, name)
@@ -146,7 +148,7 @@ def _rebuilt(plan: Any, file: TensorFile) -> tuple[fx.GraphModule, Steps]:
         values = tuple(_argument(part, graph, seen) for part in given)
         named = {key: _argument(part, graph, seen) for key, part in options.items()}
         if kind == "module":
-            seen[name] = graph.call_module(which, values, named)
+            seen[name] = graph.call_module(which or _WHOLE, values, named)
         elif which == "__getitem__":
             seen[name] = graph.call_function(operator.getitem, values, named)
         elif isinstance(values[0], fx.Node) and hasattr(torch.Tensor, which):

@@ -11,6 +11,7 @@ from torch import nn
 
 import symlump as sl
 from symlump.errors import MethodError, NetworkError
+from symlump.network.activations.table import activation
 from symlump.network.chain import Layer
 from symlump.network.nodes import Affine, Combine, Input
 
@@ -349,6 +350,36 @@ def test_the_report_of_another_network_says_so_and_one_of_many_layers_stays_shor
     text = str(sl.explain_reduction(deep, result)).splitlines()
     assert len(text) <= 24 and "and 9 layers with smaller ε" in "\n".join(text)
     assert "weights set to 0 do not matter" in "\n".join(text)
+
+
+@pytest.mark.parametrize("taken", [True, False])
+@pytest.mark.parametrize("seed", range(3))
+def test_constant_is_said_only_where_a_bias_took_it_up(taken, seed):
+    """A unit that hardly moves is dropped: with what it gives in the biases behind, or with nothing."""
+    rng = np.random.default_rng(seed)
+    first, bias = rng.normal(size=(6, 3)), rng.normal(size=6)
+    first[2], bias[2] = 1e-3 * first[2], 1.0
+    second, behind = rng.normal(size=(4, 6)), rng.normal(size=4)
+    rest = np.delete(np.arange(6), 2)
+    shift = behind + second[:, 2] * np.tanh(1.0) * taken
+    one, two = (
+        sl.Network.from_layers((Layer(a, b, activation("tanh")), Layer(c, d)))
+        for a, b, c, d in (
+            (first, bias, second, behind),
+            (first[rest], bias[rest], second[:, rest], shift),
+        )
+    )
+    explanation = sl.explain_reduction(one, two)
+    assert explanation.unit_maps[0].tolist() == [0, 1, -1, 2, 3, 4]
+    row = explanation.layers[0]
+    assert (row.constant, row.zero + row.unread) == ((1, 0) if taken else (0, 1))
+    assert ("never change" in str(explanation)) == taken
+    wanted = (
+        np.linalg.norm(first[2])
+        if taken
+        else min(np.hypot(np.linalg.norm(first[2]), 1.0), np.linalg.norm(second[:, 2]))
+    )
+    assert explanation.defect == pytest.approx(wanted)
 
 
 class Tied(torch.nn.Module):

@@ -177,7 +177,9 @@ def cut(network, pairs, values, scale=None):
         if node.name == "o":
             node = replace(node, weight=node.weight[:, values])
         if isinstance(node, Attention):
-            heads = {"pairs": np.sort(node.pairs[pairs]), "heads": np.sort(node.heads[values])}
+            left = {"pairs": node.pairs[pairs], "heads": node.heads[values]}
+            heads = {key: np.unique(own, return_inverse=True)[1] for key, own in left.items()}
+            heads = {key: np.sort(own.ravel()) for key, own in heads.items()}
             node = replace(node, **heads, scale=scale or node.scale)
         nodes.append(node)
     return replace(network, nodes=tuple(nodes))
@@ -213,6 +215,35 @@ def test_pairs_that_were_removed_are_named(seed):
     lost.append(np.linalg.norm(np.delete(out, values, axis=1)))
     assert explanation.defect == pytest.approx(np.linalg.norm(lost))
     x = rng.uniform(-1, 1, (20, 4, 3))
+    assert np.abs(explanation.reference.flat(x) - small.flat(x)).max() < 1e-12
+
+
+@pytest.mark.parametrize("idle", [False, True])
+@pytest.mark.parametrize("left", [0, 1])
+def test_a_head_that_was_removed_whole_is_said_to_be_removed(left, idle):
+    """Its values are 0 in the reference; queries and keys that no other head reads may be what they are."""
+    torch.manual_seed(left)
+    model, kept = Heads().eval(), np.arange(4 * left, 4 * left + 4)
+    gone = np.setdiff1d(np.arange(8), kept)
+    if idle:
+        with torch.no_grad():
+            model.v.weight[gone], model.v.bias[gone] = 0.0, 0.0
+    network = sl.from_torch(model, torch.zeros(1, 4, 3))
+    small = cut(network, kept, kept)
+    explanation = sl.explain_reduction(network, small)
+    units = np.full(8, -1)
+    units[kept] = np.arange(4)
+    for name in "qkv":
+        assert explanation.named_unit_maps[name].tolist() == units.tolist()
+    rows = {row.name: row for row in explanation.layers}
+    assert (rows["v"].zero, rows["q"].unread, rows["k"].unread) == (4, 4, 4)
+    assert explanation.exact == idle
+    assert "merged" not in str(explanation)
+    (v,) = (layer for layer in network.layers if layer.name == "v")
+    assert explanation.defect == pytest.approx(
+        np.hypot(np.linalg.norm(v.weight[gone]), np.linalg.norm(v.bias[gone]))
+    )
+    x = np.random.default_rng(0).uniform(-1, 1, (20, 4, 3))
     assert np.abs(explanation.reference.flat(x) - small.flat(x)).max() < 1e-12
 
 

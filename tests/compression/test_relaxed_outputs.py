@@ -264,7 +264,7 @@ def test_what_torch_pruning_removed_is_found(name, criterion):
     if name in ("tanh", "relu"):
         wanted = [sorted(removed[place]) for place in sorted(removed, key=int)]
         assert [np.flatnonzero(found < 0).tolist() for found in explanation.unit_maps] == wanted
-    if name not in ("tanh", "relu"):  # there a unit may count as a constant that no bias took up
-        assert all(layer.exact == layer.units - layer.removed for layer in explanation.layers)
+    assert all(layer.exact == layer.units - layer.removed for layer in explanation.layers)
+    assert not any(layer.constant for layer in explanation.layers)  # no bias took one up
     assert " removed " in str(explanation) and "Assumed: " in str(explanation)
     check(explanation, x.double().numpy())

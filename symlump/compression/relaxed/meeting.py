@@ -150,9 +150,9 @@ class _Meetings:
                 allowed &= (known < 0)[:, None] | (known[:, None] == other[columns])
         return allowed
 
-    def _nearest(self, name: str, allowed: npt.NDArray[np.bool_]) -> IntArray:
-        """For each channel of a step the nearest one, of each of these one at least where that is possible."""
-        far = _distances(_channels(self._here[name]), _channels(self._there[name]))
+    def _nearest(self, name: str, rows: IntArray, allowed: npt.NDArray[np.bool_]) -> IntArray:
+        """For some channels of a step the nearest one, of each of these one at least where that is possible."""
+        far = _distances(_channels(self._here[name])[rows], _channels(self._there[name]))
         far = np.where(allowed, far, np.inf)
         if np.isinf(far.min(axis=1)).any():
             raise joined_differently(name)
@@ -170,7 +170,7 @@ class _Meetings:
         wide = [name for name in one.inputs if self._one.shapes[name][0] > 1]
         allowed = self._allowed(wide, read, other) & self._allowed([one.name], rows, columns)
         whole = rows.size == columns.size and allowed.diagonal().all()
-        partner = rows if whole else self._nearest(one.name, allowed)
+        partner = rows if whole else self._nearest(one.name, rows, allowed)
         self._place(one.name, rows, partner)
         for name in wide:
             self._place(name, read, other[partner])
@@ -186,17 +186,34 @@ class _Meetings:
         stays = np.flatnonzero(partner >= 0)
         for name in one.inputs[:2]:
             self._place(name, stays, partner[stays])
-        if stays.size < partner.size:
+        gone = np.flatnonzero((partner < 0) & (heads[one.pairs] >= 0))
+        if gone.size:
             if not np.array_equal(heads, np.arange(two.count)):
                 raise _removed(one, two)
-            self._remove(one, two, np.flatnonzero(partner < 0))
+            self._remove(one, two, gone)
             return
-        own, other = np.arange(one.heads.size), np.arange(two.heads.size)
+        own, other = np.flatnonzero(heads[one.heads] >= 0), np.arange(two.heads.size)
         allowed = self._allowed((one.inputs[2], one.name), own, other)
-        inside = heads[one.heads][:, None] == two.heads
-        chosen = self._nearest(one.name, allowed & inside)
+        inside = heads[one.heads[own]][:, None] == two.heads
+        chosen = self._nearest(one.name, own, allowed & inside)
         self._place(one.name, own, chosen)
         self._place(one.inputs[2], own, chosen)
+        self._remove_heads(one, two, np.flatnonzero(heads < 0))
+
+    def _remove_heads(self, one: Attention, two: Attention, gone: IntArray) -> None:
+        """Heads whose values are 0: they give 0, whatever their queries and keys are."""
+        if not gone.size:
+            return
+        if self._sizes(one.inputs[2]) is None:
+            raise _removed(one, two)
+        pairs, own = (np.flatnonzero(np.isin(heads, gone)) for heads in (one.pairs, one.heads))
+        for name, where, kind in (
+            (one.inputs[0], pairs, UNREAD),
+            (one.inputs[1], pairs, UNREAD),
+            (one.inputs[2], own, ZERO),
+            (one.name, own, ZERO),
+        ):
+            self._removed.append((name, where, np.full(where.size, kind)))
 
     def _remove(self, one: Attention, two: Attention, gone: IntArray) -> None:
         """Pairs that add nothing: the query or the key is 0, whichever is nearer; nothing reads the other."""
@@ -253,7 +270,10 @@ def _each_once(far: FloatArray) -> IntArray:
 def _paired(
     one: Attention, two: Attention, far: FloatArray, sizes: FloatArray
 ) -> tuple[IntArray, IntArray]:
-    """For each pair the pair that it stands on, −1 if it was removed, and for each head the head."""
+    """For each pair the pair that it stands on, −1 if it was removed, and for each head the head, or −1.
+
+    A head that is as far from the one that it would stand on as from nothing was removed.
+    """
     times = np.ones_like(two.pairs) if two.times is None else two.times
     costs = np.full((one.count, two.count), np.inf)
     chosen: dict[tuple[int, int], tuple[IntArray, IntArray]] = {}
@@ -273,7 +293,13 @@ def _paired(
     if one.times is not None or not possible or np.unique(heads).size < two.count:
         raise _removed(one, two)
     partner = np.full(one.pairs.size, -1)
+    found = costs[np.arange(one.count), heads]
+    size = np.bincount(one.pairs, sizes, one.count)
+    spare = found > np.array([found[heads == other].min() for other in heads.tolist()])
+    heads = np.where(spare & (found >= size), -1, heads)
     for head, other in enumerate(heads.tolist()):
+        if other < 0:
+            continue
         own, slots = chosen[head, other]
         partner[own] = slots
     return partner, heads
@@ -292,6 +318,6 @@ def _removed(one: Attention, two: Attention) -> MethodError:
     ]
     return MethodError(
         f"{one.name}: by heads, the original adds up {counts[0]} products of a query and a key, and the "
-        f"reduced network {counts[1]}; explain_reduction knows pairs and heads that merged, and pairs removed "
-        "from heads in the same order, whose queries and keys are units of layers"
+        f"reduced network {counts[1]}; explain_reduction knows pairs and heads that merged, heads removed "
+        "whole, and pairs removed from heads in the same order, all of which are units of layers"
     )

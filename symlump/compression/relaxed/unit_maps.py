@@ -5,7 +5,8 @@ reduced network gets the unit of the original that is nearest to it, all differe
 What is left over merged with one of these, or was removed, whichever adds least to δ while all other units stay
 where they are; since that depends on where they are, it is asked again until no unit moves. A unit that was cut
 away may still be nearer to some other than to nothing, so merged counts only where what reads the other took up
-some of its weights, or where it is as near to that one as the unit that stands there.
+some of its weights, or where it is as near to that one as the unit that stands there; and constant only where
+the biases of what reads it took some of the constant up, or where it is one.
 """
 
 from __future__ import annotations
@@ -384,8 +385,9 @@ class _Search:
                 costs.append((cost, ZERO, -1, axis.zero))
             if axis.constant:
                 value = float(axis.phi(biases[i : i + 1])[0])
-                cost = removed_constant[i] + _change(missing, sums[i] * value)
-                costs.append((cost, CONSTANT, -1, value))
+                grown = _change(missing, sums[i] * value)
+                if grown < 0 or not removed_constant[i]:  # biases took it up, or it is constant
+                    costs.append((removed_constant[i] + grown, CONSTANT, -1, value))
             costs.append((float(w @ w), UNREAD, -1, 0.0))
             _, kind, j, value = min(costs)
             if kind == STAYS:

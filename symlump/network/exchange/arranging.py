@@ -23,6 +23,7 @@ from symlump.network.exchange.views import (
     Piece,
     View,
     all_of,
+    has_samples,
     join,
     split_alike,
     whole,
@@ -385,7 +386,7 @@ def shape_text(shape: Shape) -> str:
 
 
 def _samples_at(view: View) -> int:
-    return next((k for k, axis in enumerate(view.axes) if any(p.axis < 0 for p in axis)), -1)
+    return next((k for k, axis in enumerate(view.axes) if has_samples(axis)), -1)
 
 
 def _keeps_channels(axes: tuple[Axis, ...]) -> bool:

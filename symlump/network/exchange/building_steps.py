@@ -11,7 +11,7 @@ import numpy as np
 
 from symlump.errors import NetworkError
 from symlump.network.exchange.arranging import EACH_SAMPLE, Arranger, shape_text
-from symlump.network.exchange.views import Piece, View, all_of, join
+from symlump.network.exchange.views import Piece, View, all_of, has_samples, join
 from symlump.network.nodes import Affine, Concatenate, Input, Pool, Select, Shape
 from symlump.network.step_nodes import Operation
 from symlump.ode.exact import FloatArray, IntArray
@@ -23,7 +23,7 @@ class StepBuilder(Arranger):
     def taken(self, name: str, x: View, axis: int, index: IntArray) -> View:
         """Some places of an axis of the file, by number; those of channels are a selection of units."""
         pieces = x.axes[axis]
-        if any(p.axis < 0 for p in pieces):
+        if has_samples(pieces):
             raise NetworkError(f"{name}: takes some of the samples; {EACH_SAMPLE}")
         others = [p for k, a in enumerate(x.axes) if k != axis for p in a if p.axis >= 0]
         if pieces and not others:  # places of a value that was flattened
@@ -115,7 +115,7 @@ class StepBuilder(Arranger):
     def reduce(self, name: str, x: View, axes: Sequence[int], how: str, keep: bool) -> View:
         """Mean, sum, maximum or minimum along axes."""
         places = sorted({axis % len(x.axes) for axis in axes})
-        if any(piece.axis < 0 for k in places for piece in x.axes[k]):
+        if any(has_samples(x.axes[k]) for k in places):
             raise NetworkError(f"{name}: runs over the samples; {EACH_SAMPLE}")
         stored = self.as_stored(x, [k for k in places if x.axes[k]])
         shape = self.shapes[x.name]
@@ -140,7 +140,7 @@ class StepBuilder(Arranger):
         """A range of places along an axis."""
         axis %= len(x.axes)
         length = x.shape[axis]
-        if any(p.axis < 0 for p in x.axes[axis]):
+        if has_samples(x.axes[axis]):
             raise NetworkError(f"{name}: takes some of the samples; {EACH_SAMPLE}")
         index = np.arange(*slice(start, stop, step).indices(length))
         return x if index.size == length and step == 1 else self.taken(name, x, axis, index)

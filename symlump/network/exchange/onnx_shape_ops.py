@@ -11,7 +11,7 @@ from symlump.errors import NetworkError
 from symlump.network.exchange.arranging import EACH_SAMPLE
 from symlump.network.exchange.build import GraphBuilder
 from symlump.network.exchange.onnx_constants import axes_of, floats
-from symlump.network.exchange.views import View
+from symlump.network.exchange.views import View, has_samples
 
 Array = npt.NDArray[Any]
 Inputs = list[Any]
@@ -239,7 +239,7 @@ class ShapeOperators:
         value: View = x[0]
         for axis, start, end, step in zip(axes, starts, ends, steps, strict=True):
             axis %= len(value.axes)
-            samples = any(piece.axis < 0 for piece in value.axes[axis])
+            samples = has_samples(value.axes[axis])
             if samples and start == 0 and step == 1 and end >= min(value.shape[axis], _ALL):
                 continue
             value = self.build.part(name, value, axis, start, end, step)

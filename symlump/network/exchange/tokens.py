@@ -15,7 +15,7 @@ import numpy as np
 from symlump.errors import NetworkError
 from symlump.network.exchange.arranging import EACH_SAMPLE, shape_text
 from symlump.network.exchange.building_steps import StepBuilder
-from symlump.network.exchange.views import Piece, View, all_of, join
+from symlump.network.exchange.views import Piece, View, all_of, has_samples, join
 from symlump.network.nodes import Affine, Apply, Concatenate, Pool, Select
 from symlump.network.step_nodes import Attention, Operation, Softmax
 from symlump.ode.exact import FloatArray
@@ -159,7 +159,7 @@ class TokenBuilder(StepBuilder):
     def _batched(self, name: str, x: View) -> str:
         """A value stored with what stands beside the samples in axis 0 as an axis of its own."""
         first = x.axes[0]
-        if not first or first[0].axis >= 0 or any(p.axis < 0 for p in first[1:]):
+        if not first or first[0].axis >= 0 or has_samples(first[1:]):
             raise NetworkError(
                 f"{name}: axis 0 of a value of shape {shape_text(x.shape)} does not begin with the samples; "
                 f"{EACH_SAMPLE}"

@@ -82,7 +82,7 @@ class View:
         >>> View("x", (all_of(0, 4),)).with_sample().shape
         (1, 4)
         """
-        if any(piece.axis < 0 for axis in self.axes for piece in axis):
+        if any(map(has_samples, self.axes)):
             return self
         others = self.axes[1:] if len(self.axes) > 1 and not self.axes[0] else self.axes
         return replace(self, axes=((Piece(-1, 1),), *others))
@@ -147,6 +147,17 @@ def whole(name: str, shape: Shape, samples: int) -> View:
 def all_of(axis: int, size: int) -> Axis:
     """A whole stored axis."""
     return (Piece(axis, size),) if size > 1 else ()
+
+
+def has_samples(axis: Axis) -> bool:
+    """Whether an axis is that of the samples, or holds it.
+
+    Examples
+    --------
+    >>> has_samples((Piece(-1, 7), Piece(0, 2))), has_samples((Piece(0, 2),))
+    (True, False)
+    """
+    return any(piece.axis < 0 for piece in axis)
 
 
 def join(pieces: list[Piece] | Axis) -> Axis:

@@ -147,3 +147,23 @@ def test_no_option_is_ignored(kind, form, option):
 def test_recurrent_cells_ignore_none_either(options):
     with pytest.raises(sl.errors.MethodError, match=f"{next(iter(options))}=…"):
         sl.compress(torch.nn.GRU(2, 4), sl.AFDE(eps=0.1, **options))
+
+
+def test_the_layer_unit_by_hand_is_the_one_that_is_tried():
+    """Without a unit three are tried, all of functions; "layer" by itself compares coefficients."""
+    rng = np.random.default_rng(0)
+    net = sl.Network.dense(
+        [rng.normal(size=(b, a)) for a, b in ((3, 9), (9, 7), (7, 2))], activation="tanh"
+    )
+    (tried,) = (
+        plan
+        for plan in sl.AFDE(retain=0.6).plan(net)._in_all_units()
+        if plan.method.relative_to == "layer"
+    )
+    target = round(0.6 * net.parameters)
+    found = tried.reach(target).network
+    by_hand = sl.compress(net, sl.AFDE(retain=0.6, relative_to="layer", distance="function"))
+    alone = sl.compress(net, sl.AFDE(retain=0.6, relative_to="layer"))
+    x = rng.normal(size=(20, 3))
+    assert np.array_equal(found(x), by_hand.network(x))
+    assert not np.allclose(found(x), alone.network(x))

@@ -48,7 +48,9 @@ class AFDE(CompressionMethod):
         The unit of distances. "output": how much a merge changes the outputs, relative to their size.
         "parameters": the same, divided by the share of the parameters that the merge saves, so that a size is
         reached where it costs least; see :meth:`symlump.compression.merging.merge.Merging.price`. "layer": the
-        mean size of what is compared in the layer: coefficients then, unless ``distance`` says otherwise.
+        mean size of what is compared in the layer: coefficients then, unless ``distance`` says otherwise
+        (as published). The "layer" that is tried for ``retain``, below, compares functions as the other two do;
+        by hand that is ``relative_to="layer", distance="function"``.
         By default ``eps`` is relative to the outputs, and for ``retain`` all units are tried: the one that
         reproduces the outputs best under ``inputs`` is kept, and ``measure`` names it. In dense networks with
         a layer of 256 units or more, at least half as many outputs as the widest layer has units, and no narrow

@@ -45,6 +45,10 @@ class MethodError(InputError):
     """An option of a method is out of its range or does not fit what it is applied to."""
 
 
+class SubjectError(MethodError):
+    """A method does not fit the system, or the network, that it is applied to; others it might."""
+
+
 class NetworkError(InputError):
     """A network cannot be read: a layer, an activation, a shape or a weight is not usable."""
 

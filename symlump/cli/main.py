@@ -22,6 +22,7 @@ from symlump.errors import (
     MissingProgramError,
     OutOfMemoryError,
     OutputError,
+    SubjectError,
     SymlumpError,
     UsageError,
 )
@@ -162,12 +163,13 @@ def _run(arguments: Sequence[str] | None) -> int:
 @contextmanager
 def _naming(options: argparse.Namespace) -> Iterator[None]:
     """Let errors about what is in the file name it; not those about options, or about other files."""
-    file = getattr(options, "file", None)
+    file = getattr(options, "file", getattr(options, "model", None))
     try:
         yield
     except SymlumpError as error:
         said = str(error)
-        if not isinstance(file, str) or isinstance(error, _NOT_OF_THE_FILE):
+        of_options = isinstance(error, _NOT_OF_THE_FILE) and not isinstance(error, SubjectError)
+        if not isinstance(file, str) or of_options:
             raise
         if any(Path(path).name in said for path in (file, *inputs(options))):
             raise

@@ -24,7 +24,7 @@ from symlump.compression.merging.values import in_single, is_wide
 from symlump.compression.moments import Normal
 from symlump.compression.recipes import MERGINGS, Outlook, Recipe
 from symlump.compression.reduction import CompressionMethod, NetworkPlan, Reduction, own_units
-from symlump.errors import FailureError, MethodError, NetworkError, SymlumpError
+from symlump.errors import FailureError, MethodError, NetworkError, SubjectError, SymlumpError
 from symlump.network.network import Network
 from symlump.network.precision import PRECISIONS
 from symlump.network.shared import holding
@@ -384,7 +384,7 @@ class CombinedPlan(NetworkPlan):
         with np.errstate(over="ignore", invalid="ignore"):
             outputs = self.network.flat(*self._samples[1])
             if not np.isfinite(outputs**2).all():
-                raise MethodError(
+                raise SubjectError(
                     "outputs of this network overflow on these inputs; state how large inputs are, as in "
                     "Combined(inputs=Normal(mean, covariance)), or give samples of them"
                 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from fractions import Fraction
 
-from symlump.errors import MethodError
+from symlump.errors import SubjectError
 from symlump.formats.numerals import fraction_text
 
 
@@ -54,7 +54,7 @@ def common_values(
         other = first.setdefault(block, name)
         if values[name] != values[other]:
             one, two = (_short(fraction_text(values[variable])) for variable in (other, name))
-            raise MethodError(
+            raise SubjectError(
                 f"{other} and {name} are in one block of a backward lumping but start at {one} and "
                 f"{two}, so its quotient would be wrong from this state; lump with "
                 'initial="values" (on the command line: --initial values)'

@@ -6,7 +6,7 @@ from dataclasses import replace
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from symlump.errors import MethodError, PartitionError
+from symlump.errors import PartitionError, SubjectError
 from symlump.formats.events import names_in
 from symlump.formats.source import quote
 
@@ -47,7 +47,7 @@ def linear_quotient_model(model: Model, lumping: LinearLumping) -> Model:
     for name in names_in(model.events):
         rows = [(one, row) for one, row in lumping.combinations.items() if name in row]
         if rows != [(name, {name: Fraction(1)})]:
-            raise MethodError(
+            raise SubjectError(
                 f"an event reads or sets {quote(name)}, which is not a row by itself; take it as an "
                 "observable, too"
             )

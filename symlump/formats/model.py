@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import numpy.typing as npt
 
-from symlump.errors import InputError, MethodError, PartitionError, VariableError
+from symlump.errors import InputError, MethodError, PartitionError, SubjectError, VariableError
 from symlump.formats import numerals
 from symlump.formats.carry import common_values, sums, view_of_sums
 from symlump.formats.events import Event, names_in, replace_names
@@ -283,7 +283,7 @@ class Model:
         size = dict(zip(names, lumping.partition.sizes.tolist(), strict=True))
         for name in names_in(self.events):
             if size[block_of[name]] > 1:
-                raise MethodError(
+                raise SubjectError(
                     f"{quote(name)} is merged, and an event reads or sets it; lump inside "
                     "model.initial_partition(), which keeps it alone"
                 )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from symlump.enclosures.arithmetics import arithmetic as arithmetic_named
-from symlump.errors import FailureError, MethodError
+from symlump.errors import FailureError, MethodError, SubjectError
 from symlump.lumping.equivalence import check_system
 from symlump.lumping.error_bound import ErrorBound
 from symlump.lumping.linear.factored import FactoredODE
@@ -174,7 +174,7 @@ def error_bound(
 def _check_linear(lumping: LinearLumping) -> None:
     """Refuse what linear lumpings have no bound for."""
     if lumping.ode.discrete:
-        raise MethodError(
+        raise SubjectError(
             "the bound of a linear lumping is about differential equations, and this system is a map; "
             "Forward(eps=…) finds block sums of it, which have a bound"
         )

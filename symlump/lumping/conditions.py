@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from symlump.errors import MethodError, VariableError
+from symlump.errors import MethodError, SubjectError, VariableError
 from symlump.lumping.elementary.explain import write_functions
 from symlump.lumping.equivalence import Equivalence, check_system
 from symlump.lumping.forward import Forward
@@ -163,7 +163,7 @@ class Conditions:
         polynomials = [sympy.Poly(e, *symbols, domain="QQ") for e in plain]
         terms = sum(len(p.terms()) for p in polynomials)
         if terms > MAX_BASIS_TERMS:
-            raise MethodError(
+            raise SubjectError(
                 f"a Groebner basis is computed for at most {MAX_BASIS_TERMS} terms; these conditions "
                 f"have {terms}"
             )
@@ -378,7 +378,7 @@ def _of_functions(
     lost = without_value(expressions, meant)
     if lost:
         text = function_text(named, table, of_parameters[letters.index(lost)])
-        raise MethodError(f"{text} has no real value, so this system has no conditions")
+        raise SubjectError(f"{text} has no real value, so this system has no conditions")
     expressions = with_meaning(expressions, meant, ode.parameters)
     if len(met) == 1 and all(moving[s] for s in met):
         met = {}  # a transcendental function of the variables fulfils no equation, so all conditions are needed

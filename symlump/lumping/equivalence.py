@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from symlump.errors import MethodError
+from symlump.errors import MethodError, SubjectError
 from symlump.lumping.packed import PackedTerms
 from symlump.lumping.partition import Partition
 from symlump.lumping.refinement.field import Residues
@@ -482,7 +482,7 @@ def _out_of_range(values: ExactArray) -> int | None:
 def _refuse_size(value: Fraction, where: str) -> None:
     size = abs(value)
     digits = round((size.numerator.bit_length() - size.denominator.bit_length()) * 0.30103)
-    raise MethodError(
+    raise SubjectError(
         f"a coefficient in {where} is about 10^{digits}; a tolerance compares coefficients as floats, which "
         f"takes sizes from {_SMALLEST:g} to {_LARGEST:g}: rescale the variables or the time, or ask for no "
         "tolerance"
@@ -500,7 +500,7 @@ def polynomial_only(ode: ODE, what: str, instead: str = "") -> PolynomialODE:
     if isinstance(ode, PolynomialODE):
         return ode
     check_system(ode, what)
-    raise MethodError(
+    raise SubjectError(
         f"{what} is defined for polynomial systems only; this one contains "
         f"{symbol_text(ode, len(ode))}" + (f". {instead}" if instead else "")
     )

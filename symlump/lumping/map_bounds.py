@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from symlump.enclosures.arithmetics import Arithmetic
-from symlump.errors import MethodError
+from symlump.errors import MethodError, SubjectError
 from symlump.lumping.error_bound import ErrorBound
 from symlump.lumping.solutions.comparison import NORMS, norms
 from symlump.lumping.solutions.error_system import ErrorSystem
@@ -149,7 +149,7 @@ def _error_system(
     if lumping.ode.generators is not None:
         followed = autonomous(lumping)
         if len(followed.ode) > len(lumping.ode):
-            raise MethodError("maps whose equations contain the time have no certified bound yet")
+            raise SubjectError("maps whose equations contain the time have no certified bound yet")
     moved = np.asarray((error != 0).any(axis=1))
     return ErrorSystem.of(followed, np.zeros(len(base), dtype=bool), moved, arithmetic)
 

@@ -12,7 +12,13 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from symlump.errors import CertificateError, FailureError, FileFormatError, MethodError
+from symlump.errors import (
+    CertificateError,
+    FailureError,
+    FileFormatError,
+    MethodError,
+    SubjectError,
+)
 from symlump.files import write_text
 from symlump.proof import check as checker
 from symlump.proof.check import (
@@ -311,7 +317,7 @@ class Certificate:
         except Unreadable as error:
             raise FileFormatError(str(error)) from None
         if found:
-            raise MethodError(
+            raise SubjectError(
                 f"{what} for polynomial systems; this certificate has functions, such as {found[0].name}"
             )
 

@@ -6,7 +6,7 @@ from fractions import Fraction
 from math import lcm
 from pathlib import Path
 
-from symlump.errors import FileFormatError, MethodError
+from symlump.errors import FileFormatError, MethodError, SubjectError
 from symlump.formats.chains.kind import Chain, Kind
 from symlump.formats.chains.tra import Head, Transitions
 from symlump.formats.source import file_size, read_pieces
@@ -152,7 +152,7 @@ def _write(writer: StoreWriter, head: Head, states: int, kind: Kind) -> None:
     for (denominator,) in db.rows("select distinct q from raw"):
         scale = lcm(scale, denominator)
         if scale.bit_length() > _MOST_BITS:
-            raise MethodError("the rates have a common denominator of more than 60 bits")
+            raise SubjectError("the rates have a common denominator of more than 60 bits")
     total = f"sum(p * ({scale}::hugeint // q))"
     db.table("gone", f"select start, -{total} as c from raw where start <> stop group by start")
     common = f"gcd(abs(c), {scale}::hugeint)"

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from math import lcm
 from typing import Literal
 
-from symlump.errors import FailureError, MethodError, VariableError
+from symlump.errors import FailureError, MethodError, SubjectError, VariableError
 from symlump.formats.source import quote
 from symlump.store.engine import Engine, quote_text
 from symlump.store.store import Store
@@ -224,7 +224,7 @@ def demand_initial_values(db: Engine, store: Store) -> None:
     if db.number(
         f"select count(*) from {store.sql('variables')} where denominator is null and not parameter"
     ):
-        raise MethodError(
+        raise SubjectError(
             f"{store.path} does not know the initial values of all variables, which initial='values' compares "
             "and a model file as output holds; a folder as output with another initial partition needs none"
         )

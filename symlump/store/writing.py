@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from symlump.errors import FileFormatError, InputError, MethodError
+from symlump.errors import FileFormatError, InputError, MethodError, SubjectError
 from symlump.files import replacing_folder, write_text
 from symlump.formats.model import Model
 from symlump.ode.exact import ExactArray, IntArray
@@ -257,12 +257,12 @@ def _add_system(writer: StoreWriter, system: Model | ODE) -> int:
 def _polynomial(system: Model | ODE) -> PolynomialODE:
     """The system of a model, if a store can hold it."""
     if isinstance(system, Model) and system.events:
-        raise MethodError(
+        raise SubjectError(
             f"the model has events ({system.events[0].name}, …), which a store does not hold"
         )
     ode = system.ode if isinstance(system, Model) else system
     if not isinstance(ode, PolynomialODE):
-        raise MethodError(
+        raise SubjectError(
             f"a store holds polynomials; this system contains {symbol_text(ode, len(ode))}"
         )
     return ode
@@ -272,7 +272,7 @@ def _small(numbers: npt.NDArray[Any]) -> IntArray:
     """Integers of 64 bits."""
     large = [int(x) for x in numbers if abs(x) >= 2**62] if numbers.dtype == object else []
     if large:
-        raise MethodError(
+        raise SubjectError(
             f"a store holds numerators and denominators below 2^62; this system has one of "
             f"{max(large, key=abs).bit_length()} bits"
         )

@@ -11,6 +11,7 @@ from symlump.cli.networks.compress_recurrent import read_cells
 from symlump.cli.networks.saved import has_cells, open_saved, read_saved, refuse_unheeded
 from symlump.compression.relaxed.explain_reduction import explain_reduction
 from symlump.compression.relaxed.recurrent_explanation import RecurrentExplanation
+from symlump.errors import SubjectError
 from symlump.progress import working
 
 if TYPE_CHECKING:
@@ -27,7 +28,10 @@ def explain_networks(options: argparse.Namespace) -> Answer:
     with working("reading the networks"):
         original, reduced = (_read(path, options) for path in paths)
     with working("looking for the units that stand on each other"):
-        explanation = explain_reduction(original, reduced)
+        try:
+            explanation = explain_reduction(original, reduced)
+        except SubjectError as error:
+            raise SubjectError(f"{' and '.join(paths)}: {error}") from None
     report = {"original": options.file, "reduced": options.x, **explanation.to_dict()}
     lines = [*explanation.lines]
     other = isinstance(explanation, RecurrentExplanation) or bool(explanation.unbounded)

@@ -9,7 +9,7 @@ import numpy as np
 from symlump.compression.merging.values import Memory, SampledValues, Values, ValueWalk, features
 from symlump.compression.merging.ward import Tree, merge_tree, merge_trees, squares_from, trees_from
 from symlump.compression.moments import SAMPLES, Moments
-from symlump.errors import MethodError
+from symlump.errors import SubjectError
 from symlump.lumping.tolerance.linkage import Linkage
 from symlump.network.network import Network
 from symlump.network.ties import Ties
@@ -58,7 +58,7 @@ def unit_trees(
             weights = read[node.name][at].sum(axis=1)
             columns = features(h, at)
             if not (np.isfinite(columns).all() and np.isfinite(weights).all()):
-                raise MethodError(
+                raise SubjectError(
                     f"units of this network overflow on inputs as in {inputs}; state how large inputs are, "
                     "as in AFDE(inputs=Normal(mean, covariance)), or use relative_to='layer' with refit=False"
                 )

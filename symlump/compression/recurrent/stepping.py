@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from symlump.compression.recurrent.fitting import FittedCell, Readout, take_constants
-from symlump.errors import MethodError
+from symlump.errors import MethodError, SubjectError
 from symlump.network.gradients import gradients
 from symlump.network.recurrent.cells import Cell
 from symlump.network.recurrent.recurrent_network import CellNode, RecurrentNetwork
@@ -104,7 +104,7 @@ def fit_by_steps(
     """
     cell = start.cell
     if cell.kind not in _MODULES or cell.start is not None:
-        raise MethodError(
+        raise SubjectError(
             f"{name}: steps={steps} is for cells as torch has them, which start at 0; leave it out"
         )
     module = _module(cell)

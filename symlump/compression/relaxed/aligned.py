@@ -9,7 +9,7 @@ import numpy as np
 
 from symlump.compression.relaxed.meeting import alike_but_heads, place_meetings
 from symlump.compression.relaxed.selected import Placed, select_alike, trace
-from symlump.errors import MethodError
+from symlump.errors import SubjectError
 from symlump.network.chain import Chain, Layer
 from symlump.network.network import Network
 from symlump.network.nodes import Affine, Concatenate, Node, Select
@@ -78,7 +78,7 @@ def _with_sums(network: Network) -> Network:
         weight = layer.weight if before is None else layer.weight[:, before]
         layers.append(replace(layer, weight=weight))
     if layers[-1].groups is not None:
-        raise MethodError(
+        raise SubjectError(
             "the last layer sums its units in groups; explain_reduction compares networks whose outputs are "
             "units"
         )
@@ -232,7 +232,7 @@ def _refuse_other_means(original: Network, reduced: Network) -> None:
         widths = [net.shapes[node.inputs[0]][0] for net, node in ((original, one), (reduced, two))]
         together = one.kind == two.kind == "normalise" and 1 in one.options["axes"]
         if together and widths[0] != widths[1]:
-            raise MethodError(
+            raise SubjectError(
                 f"{one.name} normalises {widths[0]} channels together in the original, {widths[1]} in the "
                 "reduced network: mean and variance are other functions of those that are left, so this is no "
                 "lumping of the original. What can be explained is what was cut between such steps: hidden "
@@ -289,8 +289,8 @@ def _times(shape: Sequence[int]) -> str:
     return "×".join(map(str, shape))
 
 
-def _differ(how: str) -> MethodError:
-    return MethodError(
+def _differ(how: str) -> SubjectError:
+    return SubjectError(
         "the two networks are not one computation with other widths, so no unit of one stands for a unit of "
         f"the other: {how}"
     )

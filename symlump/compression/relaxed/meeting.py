@@ -15,7 +15,7 @@ import numpy.typing as npt
 from scipy.optimize import linear_sum_assignment
 
 from symlump.compression.relaxed.selected import UNREAD, ZERO, Placed, joined_differently, trace
-from symlump.errors import MethodError
+from symlump.errors import SubjectError
 from symlump.network.evaluate import evaluate
 from symlump.network.network import Network
 from symlump.network.nodes import Affine, Concatenate, Input, Node, Select
@@ -312,11 +312,11 @@ def _mask(node: Attention, head: int) -> bytes | None:
     return own.tobytes()
 
 
-def _removed(one: Attention, two: Attention) -> MethodError:
+def _removed(one: Attention, two: Attention) -> SubjectError:
     counts = [
         np.bincount(node.pairs, node.times, node.count).astype(int).tolist() for node in (one, two)
     ]
-    return MethodError(
+    return SubjectError(
         f"{one.name}: by heads, the original adds up {counts[0]} products of a query and a key, and the "
         f"reduced network {counts[1]}; explain_reduction knows pairs and heads that merged, heads removed "
         "whole, and pairs removed from heads in the same order, all of which are units of layers"

@@ -46,7 +46,7 @@ from symlump.compression.relaxed.selected import (
     joined_differently,
     trace,
 )
-from symlump.errors import MethodError
+from symlump.errors import SubjectError
 from symlump.network.network import Network
 from symlump.network.nodes import Affine
 from symlump.network.precision import PRECISIONS
@@ -170,7 +170,7 @@ class Quotient:
             if not missing.any():
                 continue
             if own.size != there.size:
-                raise MethodError(
+                raise SubjectError(
                     f"{node.name}: {own.size} of its units cannot merge in one network, {there.size} in the "
                     "other: they are inputs or outputs, or a step mixes them, as one that shuffles channels"
                 )

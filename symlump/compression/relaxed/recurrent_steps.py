@@ -12,7 +12,7 @@ from typing import cast
 
 import numpy as np
 
-from symlump.errors import MethodError
+from symlump.errors import SubjectError
 from symlump.network.activations.table import ACTIVATIONS
 from symlump.network.network import Network
 from symlump.network.nodes import Affine, Apply, Combine, Concatenate, Input, Node
@@ -34,7 +34,7 @@ def refuse_other_cells(original: RecurrentNetwork, reduced: RecurrentNetwork) ->
         for f in (original, reduced)
     )
     if one != two:
-        raise MethodError(
+        raise SubjectError(
             "the two networks have other cells, or others read them, so no unit of one stands for a unit of "
             f"the other: {original!r} and {reduced!r}"
         )

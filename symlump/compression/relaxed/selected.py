@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from symlump.errors import MethodError
+from symlump.errors import SubjectError
 from symlump.network.network import Network
 from symlump.network.nodes import Affine, Combine, Node, Select, Squeeze, Unsqueeze, take_name
 from symlump.network.step_nodes import Attention, Regrid
@@ -250,9 +250,9 @@ class _Matching:
         return one, two, Placed(tuple(self._places), frozenset(self._apart))
 
 
-def joined_differently(name: str) -> MethodError:
+def joined_differently(name: str) -> SubjectError:
     """What is said where two networks cannot be compared at a step."""
-    return MethodError(
+    return SubjectError(
         f"{name}: the two networks join or select their units differently, so they are not compared"
     )
 

@@ -31,7 +31,7 @@ from symlump.compression.relaxed.selected import (
     joined_differently,
 )
 from symlump.compression.symmetries.allowed import Allowed, find_allowed
-from symlump.errors import MethodError
+from symlump.errors import SubjectError
 from symlump.network.activations.activation import Activation
 from symlump.network.activations.table import ACTIVATIONS
 from symlump.network.network import Network
@@ -184,7 +184,7 @@ class _Search:
             units, makers = quotient.ties.axes[number], quotient.makers(number)
             count, width = units.size, quotient.width(number)
             if width > count:
-                raise MethodError(
+                raise SubjectError(
                     f"{makers[0]} has {count} units in the original and {width} in the reduced network; give "
                     "the larger network first"
                 )

@@ -25,7 +25,7 @@ from symlump.compression.symmetries.unit_merge import pieces_on_box
 from symlump.compression.symmetries.walk import SymmetryWalk
 from symlump.compression.symmetries.written import Written
 from symlump.enclosures.boxes import as_box
-from symlump.errors import MethodError
+from symlump.errors import MethodError, SubjectError
 from symlump.network.network import Network
 from symlump.network.shared import refuse_shared
 from symlump.network.ties import find_ties
@@ -132,7 +132,7 @@ class Symmetric(CompressionMethod):
         """
         refuse_shared(network.layers, "Symmetric")
         if network.chain is None and self.box is not None:
-            raise MethodError(_CHAINS)
+            raise SubjectError(_CHAINS)
         if network.chain is not None:
             network.dense_chain("Symmetric")
         pieces: dict[str, IntArray] = {}

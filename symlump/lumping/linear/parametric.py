@@ -20,7 +20,7 @@ from fractions import Fraction
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from symlump.errors import MethodError
+from symlump.errors import MethodError, SubjectError
 from symlump.lumping.equivalence import check_system
 from symlump.lumping.linear.constrained import (
     Constrained,
@@ -257,19 +257,19 @@ def lump_family(ode: ODE, parameter: str, observables: Any, seed: int = 0) -> Lu
     """
     check_system(ode, "lump_family")
     if not isinstance(ode, PolynomialODE):
-        raise MethodError(
+        raise SubjectError(
             "lump_family takes polynomial systems; with quotients and functions put values of the "
             "parameter into the system, and use lump(ode, Constrained(observables)), or symlump lump"
         )
     if parameter in ode.index and parameter not in ode.parameters:
-        raise MethodError(
+        raise SubjectError(
             f"{parameter} is a variable of the system; declare it with parameters=[{parameter!r}], or leave "
             "its equation out of the file"
         )
     forms = _read_forms(ode, parameter, Constrained(observables).observables)
     matrices = PolynomialMatrices(ode, parameter, forms)
     if not matrices.depends:
-        raise MethodError(
+        raise SubjectError(
             f"neither the system nor an observable depends on {parameter}: its one smallest lumping is that of "
             "lump(ode, Constrained(observables)), or symlump lump --method constrained"
         )

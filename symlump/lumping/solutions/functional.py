@@ -18,7 +18,7 @@ import numpy as np
 
 from symlump.enclosures.arithmetics import Arithmetic, Enclosures
 from symlump.enclosures.elementary import ENCLOSED, enclose_derivative, reciprocals
-from symlump.errors import MethodError
+from symlump.errors import SubjectError
 from symlump.lumping.linear.spaces.exact_matrix import ExactMatrix
 from symlump.lumping.partition import Partition
 from symlump.lumping.solutions.boxmap import (
@@ -281,7 +281,7 @@ def autonomous(lumping: AnyLumping) -> AnyLumping:
         enclosed |= {"abs", *_LARGEST}
     unknown = sorted(names - enclosed - {"inverse", "power", "time", "pi"})
     if unknown:
-        raise MethodError(
+        raise SubjectError(
             f"a bound encloses quotients, powers, the time and {', '.join(sorted(enclosed))}; this system "
             f"contains {', '.join(unknown)}. simulate(…) shows errors without certainty"
         )

@@ -19,7 +19,7 @@ from typing import Any
 import networkx as nx
 import numpy as np
 
-from symlump.errors import MethodError
+from symlump.errors import MethodError, SubjectError
 from symlump.lumping.equivalence import Equivalence, check_magnitudes, check_system
 from symlump.lumping.forward import Forward
 from symlump.lumping.partition import Partition
@@ -100,7 +100,7 @@ def breakpoints(
 
     check_system(ode, "breakpoints")
     if len(ode) > MAX_VARIABLES:
-        raise MethodError(
+        raise SubjectError(
             f"breakpoints compares all pairs exactly, for at most {MAX_VARIABLES} variables; this system has "
             f"{len(ode)}. sweep(ode, eps=[…]) takes any number"
         )

@@ -25,7 +25,7 @@ import numpy.typing as npt
 from symlump.enclosures.affine import AffineMap
 from symlump.enclosures.boxes import samples_of
 from symlump.enclosures.interval import Interval
-from symlump.errors import MethodError
+from symlump.errors import SubjectError
 from symlump.network.activations.activation import Activation
 from symlump.network.activations.table import activation
 from symlump.network.bounds.joint import Joint, Pairs
@@ -111,7 +111,7 @@ def side_by_side(
     first, second = list(original), list(reduced)
     sizes = [(c[0].affine.weight.shape[1], c[-1].affine.bias.size) for c in (first, second)]
     if sizes[0] != sizes[1]:
-        raise MethodError(
+        raise SubjectError(
             f"the networks have {sizes[0][0]} and {sizes[1][0]} inputs, {sizes[0][1]} and {sizes[1][1]} "
             "outputs; a bound of the difference needs equal numbers"
         )

@@ -63,8 +63,8 @@ class Followed:
     Parameters
     ----------
     off : ndarray, shape (steps, units)
-        Bounds of \\|h − ĥ_p\\| at the end of each step. Those that are found step by step hold at its
-        beginning as well; where a bound of all steps at once is smaller, the start is left out.
+        Bounds of \\|h − ĥ_p\\| at the end of each step. Those of "flint" and "mpmath", which take each step
+        by itself, hold at its beginning as well.
     readings : list of (ndarray, ndarray)
         For each reading, bounds of what its rows are off by at each step, and where those of the smaller
         network are at any, shapes (steps, rows) and (rows, 2).
@@ -124,7 +124,6 @@ def follow(
     bounds, found = np.zeros((steps, units)), [_Read(reading, pair) for reading in readings]
     width = sum(part.error.size for state in states for part in state.parts)
     for step in range(steps):
-        before = states[0].apart.range.magnitude
         kept = pair.unknowns.forget(
             [part for state in states for part in state.parts],
             max(_UNKNOWNS, _PER_ROW * (width + reach.shape[0])),
@@ -137,7 +136,7 @@ def follow(
                 f"the enclosures leave every bound at step {step + 1}; a smaller box may do"
             )
         if not pair.equal:
-            bounds[step] = np.maximum(before, states[0].apart.range.magnitude)
+            bounds[step] = states[0].apart.range.magnitude
         for read in found:
             read.see(states[0])
     return Followed(bounds, [(np.array(read.off), read.reach) for read in found])

@@ -201,7 +201,7 @@ def _architecture(
 
     for prefix, nodes in network.modules.items():
         cell, layers = nodes[0].cell, {node.name.removesuffix("_reverse") for node in nodes}
-        options = {
+        options: dict[str, Any] = {
             "input_size": cell.inputs, "hidden_size": cell.units, "num_layers": len(layers),
             "batch_first": True, "bidirectional": len(nodes) > len(layers),
             "bias": cell.input_bias is not None,

@@ -460,7 +460,7 @@ def check_magnitudes(ode: ODE) -> None:
     --------
     >>> check_magnitudes(ODE.from_text("x' = 2*x + 3^1000*y; y' = y"))  # doctest: +ELLIPSIS
     Traceback (most recent call last):
-    symlump.errors.MethodError: a coefficient in the equation of x is about 10^477; a tolerance ...
+    symlump.errors.SubjectError: a coefficient in the equation of x is about 10^477; a tolerance ...
     """
     rows, inside = ode.rows, ode.generators
     at = _out_of_range(ode.coefficients)

@@ -138,7 +138,8 @@ class Interval:
     def _ball(self) -> tuple[FloatArray, FloatArray]:
         if self.lower is self.upper:
             return self.lower, np.zeros_like(self.lower)
-        centre = np.clip(0.5 * self.lower + 0.5 * self.upper, self.lower, self.upper)
+        centre = np.maximum(0.5 * self.lower + 0.5 * self.upper, self.lower)
+        centre = np.minimum(centre, self.upper)
         far = np.maximum(self.upper - centre, centre - self.lower)
         return centre, np.where(far > 0, up(far), 0.0)
 

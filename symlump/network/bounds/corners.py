@@ -95,7 +95,9 @@ class Forms:
 
     def beyond(self, inputs: IntArray) -> tuple[FloatArray, FloatArray]:
         """Affine sides of the given inputs, and a bound of everything else but the middle."""
-        others = np.setdiff1d(np.arange(self.sides.shape[-1]), inputs)
+        among = np.ones(self.sides.shape[-1], dtype=bool)
+        among[inputs] = False
+        others = np.flatnonzero(among)
         rest = self.error + np.abs(self.sides[..., others]).sum(axis=-1)
         return self.sides[..., inputs], grow(rest, self.terms + others.size + 8)
 

@@ -297,9 +297,9 @@ class Table:
         return self._within(Interval(low - slack, high + slack))
 
     def _within(self, values: Interval) -> Interval:
-        return Interval(
-            np.clip(values.lower, *self.everywhere), np.clip(values.upper, *self.everywhere)
-        )
+        least, most = self.everywhere
+        low, high = (np.maximum(end, least) for end in (values.lower, values.upper))
+        return Interval(np.minimum(low, most), np.minimum(high, most))
 
     @cached_property
     def _sizes(self) -> FloatArray:
@@ -350,12 +350,11 @@ def under_lines(
     one t bounds f everywhere; the best t is where they meet. Computed in floats: the caller rounds.
     """
     rise, fall = np.maximum(most, 0.0), np.maximum(-least, 0.0)
-    total = rise + fall
-    with np.errstate(invalid="ignore", over="ignore"):
-        meet = np.where(
-            total > 0, (right - left + fall * width) / np.where(total > 0, total, 1), 0.0
-        )
-        meet = np.clip(np.nan_to_num(meet), 0.0, width)
+    with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
+        meet = right - left + fall * width
+        meet /= rise + fall  # where that is 0 any t is as good
+        np.fmax(meet, 0.0, out=meet)  # and 0 where it is no number
+        np.minimum(meet, width, out=meet)
         return np.asarray(np.maximum(left + rise * meet, right + fall * (width - meet)))
 
 
@@ -387,8 +386,10 @@ class _Extremes:
     def between(self, first: IntArray, last: IntArray) -> Interval:
         """Over the cells first, …, last."""
         level = np.frexp((last - first + 1).astype(np.float64))[1] - 1
-        second = last - (1 << level.astype(np.int64)) + 1
+        level = level.astype(np.int64)
+        row = level * self.low.shape[1]  # as one number a place is found sooner
+        begin, end = row + first, row + (last - (1 << level) + 1)
+        low, high = self.low.ravel(), self.high.ravel()
         return Interval(
-            np.minimum(self.low[level, first], self.low[level, second]),
-            np.maximum(self.high[level, first], self.high[level, second]),
+            np.minimum(low.take(begin), low.take(end)), np.maximum(high.take(begin), high.take(end))
         )

@@ -14,9 +14,10 @@ from math import inf, isnan, prod
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 from symlump.compression.inputs import Inputs, assume_inputs, samples_of
-from symlump.compression.merging.effect import forward
+from symlump.compression.merging.effect import forward, outputs_on
 from symlump.compression.merging.values import columns
 from symlump.network.network import Network
 from symlump.network.ties import Ties
@@ -33,8 +34,8 @@ FLOORS = (1 / 8, 1 / 4, 1 / 2)
 
 #: Outputs whose spread is less than this share of the original's stand still, except for rare inputs.
 STILL = 0.05
-#: Outputs that are apart by less than this share of their size are the same up to rounding.
-_ROUNDING = 1e-13
+#: Outputs that are apart by less than this share of their size are the same up to rounding, or may be.
+_ROUNDING, _ROUNDING_SINGLE = 1e-13, 1e-4
 
 #: What is said where the original's own outputs stand still.
 BLIND = "the original's outputs are the same for all inputs that were stated or drawn: give inputs that differ"
@@ -52,6 +53,10 @@ class OutputWatch:
         The original.
     samples : tuple of ndarray
         Of its inputs; a few of them are used.
+    single : Network, optional
+        The original in single precision, where it is at hand: a first glance is in that.
+    dtype : dtype
+        The precision in which outputs are computed.
 
     Examples
     --------
@@ -63,6 +68,8 @@ class OutputWatch:
 
     network: Network
     samples: tuple[FloatArray, ...]
+    single: Network | None = None
+    dtype: npt.DTypeLike = np.float64
 
     @classmethod
     def of(cls, network: Network, inputs: Inputs = None) -> OutputWatch:
@@ -74,7 +81,7 @@ class OutputWatch:
     def _few(self) -> tuple[FloatArray, ...]:
         tried = _tried(self.network)
         step = max(1, len(self.samples[0]) // tried)
-        return tuple(x[::step][:tried] for x in self.samples)
+        return tuple(x[::step][:tried].astype(self.dtype, copy=False) for x in self.samples)
 
     @cached_property
     def _own(self) -> FloatArray:
@@ -82,7 +89,7 @@ class OutputWatch:
 
     def _given_by(self, network: Network) -> FloatArray:
         with np.errstate(all="ignore"):
-            return network.flat(*self._few)
+            return outputs_on(network, self._few)
 
     @cached_property
     def _spread(self) -> float:
@@ -103,16 +110,22 @@ class OutputWatch:
     @cached_property
     def _stands_still(self) -> bool:
         y = self._own
-        return bool((np.ptp(y, axis=0) <= _ROUNDING * np.abs(y).max(axis=0)).all())
+        rounding = _ROUNDING if y.dtype == np.float64 else _ROUNDING_SINGLE
+        return bool((np.ptp(y, axis=0) <= rounding * np.abs(y).max(axis=0)).all())
 
     def moves(self, network: Network) -> bool:
         """Whether the outputs of a smaller network depend on the inputs, if the original's do."""
-        return self._glance.share(network) > _CLEARLY or self.share(network) > STILL
+        glance = self._glance
+        seen = not glance._stands_still and glance.share(network) > _CLEARLY
+        return seen or self.share(network) > STILL
 
     @cached_property
     def _glance(self) -> OutputWatch:
-        """On the fewest inputs, where most networks are seen to move."""
-        return OutputWatch(self.network, tuple(x[:_LEAST] for x in self._few))
+        """On the fewest inputs, in the precision that is fast, where most networks are seen to move."""
+        few = tuple(x[:_LEAST] for x in self._few)
+        if self.single is None:
+            return OutputWatch(self.network, few)
+        return OutputWatch(self.single, few, dtype=np.float32)
 
     def share(self, network: Network) -> float:
         """How far the outputs of a smaller network move, as a share of how far the original's do."""

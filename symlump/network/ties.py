@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from math import prod
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -111,7 +112,10 @@ class Ties:
 
     def parameters(self, network: Network, groups: IntArray) -> int:
         """Number of weights and biases with so many units."""
-        return self._parameters(network, lambda name: _how_many(self.channels(name, groups)))
+        products = _products(
+            network, lambda name: _how_many(self.channels(name, groups)), self.rearranged, 1
+        )
+        return sum(a * b for a, b in products)
 
     def parameters_left(self, network: Network, left: Sequence[int]) -> int | None:
         """Number of weights and biases where each axis has so many groups; None where it depends on which.
@@ -122,65 +126,35 @@ class Ties:
         >>> find_ties(net).parameters_left(net, [3])
         27
         """
-        if self._whole is None:
+        if network not in self._forms:
+            self._forms[network] = self._products_left(network)
+        products = self._forms[network]
+        if products is None:
             return None
-        whole = {
-            name: held if axis < 0 else left[axis] for name, (axis, held) in self._whole.items()
-        }
-        return self._parameters(network, whole.__getitem__)
+        counts = products @ np.array([1, *left])
+        return int(counts[:, 0] @ counts[:, 1])
 
     @cached_property
-    def _whole(self) -> dict[str, tuple[int, int]] | None:
-        """For each value the axis that its channels are, or −1 and how many it has; None if some are mixed."""
+    def _forms(self) -> dict[Network, IntArray | None]:
+        """What :meth:`parameters_left` knows: nearly always of the one network of these units."""
+        return {}
+
+    def _products_left(self, network: Network) -> IntArray | None:
+        """What to multiply and add up, each as a linear function of one and of how many groups axes have."""
         axis = np.full(self.count, -1)
         for number, units in enumerate(self.axes):
             axis[units] = number
-        found: dict[str, tuple[int, int]] = {}
+        one, *groups = np.eye(len(self.axes) + 1, dtype=np.int64)
+        widths: dict[str, IntArray] = {}
         for name, units in self.units.items():
-            own = axis[units]
-            number = int(own.max(initial=-1))
+            number = int(axis[units].max(initial=-1))
             if number < 0:
-                found[name] = -1, _how_many(self.channels(name, np.arange(self.count)))
+                widths[name] = one * _how_many(self.channels(name, np.arange(self.count)))
             elif np.array_equal(units, self.axes[number]) and not self.positions[name].any():
-                found[name] = number, units.size
+                widths[name] = groups[number]
             else:
                 return None
-        return found
-
-    def _parameters(self, network: Network, how_many: Callable[[str], int]) -> int:
-        """Number of weights and biases if values have so many different channels."""
-        width: dict[str, int] = {}
-        total = network.other_parameters
-        held: set[str] = set()
-        for node in network.nodes:
-            shape = network.shapes[node.name]
-            before = width[node.inputs[0]] if node.inputs else 0
-            match node:
-                case Affine() | Combine() | Select() | Attention():
-                    width[node.name] = how_many(node.name)
-                case _ if passes_units(node) or isinstance(node, ByPlace):
-                    width[node.name] = before
-                case Rearrange() if node.name in self.rearranged:
-                    width[node.name] = how_many(node.name)
-                case Concatenate():
-                    width[node.name] = sum(width[name] for name in node.inputs)
-                case Flatten():
-                    width[node.name] = before * (shape[0] // network.shapes[node.inputs[0]][0])
-                case _:
-                    width[node.name] = shape[0] if shape else 1
-            if isinstance(node, Affine):
-                reads = 1 if node.depthwise else before
-                offsets = prod(node.kernel)
-                if f"weight {node.weight_name}" not in held:
-                    total += width[node.name] * reads * offsets
-                if node.bias is not None and f"bias {node.bias_name}" not in held:
-                    total += width[node.name]
-                held |= {
-                    f"{w} {n}"
-                    for w, n in (("weight", node.weight_name), ("bias", node.bias_name))
-                    if n
-                }
-        return total
+        return np.array(_products(network, widths.__getitem__, self.rearranged, one))
 
     def shares(self, network: Network) -> list[float]:
         """For each axis the share of all parameters that one of its units holds: what merging two saves.
@@ -199,6 +173,43 @@ class Ties:
             joined[units[1:2]] = units[0]
             found.append(max(1, whole - self.parameters(network, joined)) / whole)
         return found
+
+
+def _products(
+    network: Network, how_many: Callable[[str], Any], rearranged: Collection[str], one: Any
+) -> list[tuple[Any, Any]]:
+    """What to multiply, and add up, for the number of weights and biases if values have so many channels.
+
+    Numbers of channels are whole numbers, or whatever can be added up and is a multiple of ``one``.
+    """
+    width: dict[str, Any] = {}
+    found = [(network.other_parameters * one, one)]
+    held: set[str] = set()
+    for node in network.nodes:
+        shape = network.shapes[node.name]
+        before = width[node.inputs[0]] if node.inputs else one
+        match node:
+            case Affine() | Combine() | Select() | Attention():
+                width[node.name] = how_many(node.name)
+            case _ if passes_units(node) or isinstance(node, ByPlace):
+                width[node.name] = before
+            case Rearrange() if node.name in rearranged:
+                width[node.name] = how_many(node.name)
+            case Concatenate():
+                width[node.name] = sum(width[name] for name in node.inputs)
+            case Flatten():
+                width[node.name] = before * (shape[0] // network.shapes[node.inputs[0]][0])
+            case _:
+                width[node.name] = shape[0] * one if shape else one
+        if isinstance(node, Affine):
+            reads = (one if node.depthwise else before) * prod(node.kernel)
+            names = {"weight": node.weight_name, "bias": node.bias_name}
+            if f"weight {node.weight_name}" not in held:
+                found.append((width[node.name], reads))
+            if node.bias is not None and f"bias {node.bias_name}" not in held:
+                found.append((width[node.name], one))
+            held |= {f"{what} {name}" for what, name in names.items() if name}
+    return found
 
 
 def _how_many(channels: IntArray) -> int:

@@ -19,7 +19,14 @@ from math import prod
 import numpy as np
 from scipy.linalg import hadamard
 
-from symlump.compression.merging.values import columns, in_single, is_wide, to_single
+from symlump.compression.merging.values import (
+    SampledValues,
+    ValueWalk,
+    columns,
+    in_single,
+    is_wide,
+    to_single,
+)
 from symlump.network.equations.network_ode import NetworkODE
 from symlump.network.evaluate import evaluate, pull_back
 from symlump.network.network import Network
@@ -271,7 +278,8 @@ def outputs_on(network: Network, samples: Sequence[FloatArray]) -> FloatArray:
     """
     if samples[0].dtype != np.float32:
         return network.flat(*samples)
-    return flat_outputs(forward(to_single(network), samples), network)
+    walk = ValueWalk(network, SampledValues(tuple(samples)))
+    return flat_outputs({name: walk.until(name) for name in network.outputs}, network)
 
 
 def flat_outputs(values: dict[str, FloatArray], network: Network) -> FloatArray:

@@ -24,7 +24,8 @@ def mean_matrix(group: IntArray, weight: FloatArray, count: int) -> csr_array:
 
 def add_ridge(gram: FloatArray) -> None:
     """Add the ridge of the refit to second moments."""
-    gram[np.diag_indices_from(gram)] += RIDGE * (float(np.trace(gram)) / len(gram) or 1.0)
+    diagonal = np.einsum("ii->i", gram)  # a view
+    diagonal += RIDGE * (float(diagonal.sum()) / len(gram) or 1.0)
 
 
 def loss_with_means(covariance: FloatArray, mean: csr_array, weights: FloatArray) -> float:

@@ -89,6 +89,8 @@ class Merging:
     spreads : mapping
         Of axes, by number, what is known of its units: their covariance, and the means of the products of what
         the outputs move by with each, as shares of the outputs' variance.
+    single : Network, optional
+        The network in single precision, if values are computed in that.
 
     Examples
     --------
@@ -111,6 +113,7 @@ class Merging:
     budget: int = 0
     memory: Memory | None = field(default=None, repr=False)
     spreads: Mapping[int, tuple[FloatArray, FloatArray]] = field(default_factory=dict, repr=False)
+    single: Network | None = field(default=None, repr=False)
     _found: dict[float, list[int]] = field(default_factory=dict, init=False, repr=False)
 
     @classmethod
@@ -140,8 +143,9 @@ class Merging:
                 values, memory = values_to_fit(network, ties, values, None)
             else:
                 memory = memory_for(network, values)
+            single = to_single(network) if memory is not None and in_single(network) else None
             if memory is not None and wide:
-                seen = to_single(network) if in_single(network) else network
+                seen = single or network
                 walk = ValueWalk(seen, values, memory)
                 for layer in network.layers:
                     walk.until(layer.inputs[0])
@@ -168,7 +172,17 @@ class Merging:
             if name in together
         }
         found = {
-            unit: cls(network, ties, values, samples, effects, own, memory=memory, spreads=spreads)
+            unit: cls(
+                network,
+                ties,
+                values,
+                samples,
+                effects,
+                own,
+                memory=memory,
+                spreads=spreads,
+                single=single,
+            )
             for unit, own in trees.items()
         }
         return tuple(

@@ -93,7 +93,8 @@ def _squares(
     means = moments.mean(h)
     if h.dtype == np.float32:
         gap = h - means.astype(np.float32)
-        covariance = (gap.T @ gap).astype(np.float64) / len(h)
+        covariance = (gap.T @ gap).astype(np.float64)
+        covariance /= len(h)
     else:
         covariance, _ = moments.products(h, h[:, :0], (means, means[:0]))
         if memory is not None and h is memory.values.get(name):

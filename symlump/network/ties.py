@@ -101,6 +101,8 @@ class Ties:
         [[0], [1]]
         """
         units, wanted = self.units[name], self.axes[axis]
+        if np.array_equal(units, wanted) and not self.positions[name].any():
+            return np.arange(units.size)[:, None]
         order = np.lexsort((self.positions[name], units))
         inside = order[np.isin(units[order], wanted)]
         if inside.size < wanted.size or inside.size % wanted.size:
@@ -166,12 +168,18 @@ class Ties:
         [0.23684210526315788, 0.13157894736842105]
         """
         apart = np.arange(self.count)
+        sizes = [units.size for units in self.axes]
         whole = self.parameters(network, apart)
         found = []
-        for units in self.axes:
-            joined = apart.copy()
-            joined[units[1:2]] = units[0]
-            found.append(max(1, whole - self.parameters(network, joined)) / whole)
+        for axis, units in enumerate(self.axes):
+            sizes[axis] -= 1
+            left = self.parameters_left(network, sizes)
+            sizes[axis] += 1
+            if left is None:
+                joined = apart.copy()
+                joined[units[1:2]] = units[0]
+                left = self.parameters(network, joined)
+            found.append(max(1, whole - left) / whole)
         return found
 
 

@@ -84,9 +84,10 @@ class Merged:
                 sums = csr_array((np.ones(order.size), order, ends))
                 same = np.array_equal(order, np.arange(sizes.size))  # nothing that it reads merged
                 for offset in range(weight.shape[2]):
-                    gap = weight[:, :, offset].T if same else sums @ weight[:, :, offset].T
-                    gap = np.subtract(gap, small[group, :, offset].T, out=None if same else gap)
-                    total += float(np.einsum("ij,ij->i", gap, gap) @ (1 / sizes))
+                    own = weight[:, :, offset]
+                    gap = small[group, :, offset]
+                    gap -= own if same else (sums @ own.T).T
+                    total += float(np.einsum("ij,ij->j", gap, gap) @ (1 / sizes))
             if layer.bias is not None and other.bias is not None:
                 total += float(np.sum((layer.bias - other.bias[group]) ** 2))
         return sqrt(total)

@@ -243,6 +243,11 @@ class UnitPlan(NetworkPlan):
         if method.on != "state" and compared == "function":
             units = _FUNCTION_UNITS if method.on == "influence" else _UNITS
             mergings = Merging.of(self.network, self._inputs, self._linkage, units)
+            if "parameters" in units and len({*mergings[0].ties.shares(self.network)}) == 1:
+                units, mergings = (
+                    _UNITS,
+                    mergings[::2],
+                )  # it says what "output" says, in another unit
             floor = method.floor or 0.0
             found = [{"merging": merging.with_floor(floor)} for merging in mergings]
             vars(self).update(found[0], _ties=mergings[0].ties)

@@ -103,6 +103,7 @@ class Tree:
         self._merges, self._unit = merges, unit
         self.leaves = merges.leaves if isinstance(merges, Chains) else len(merges) + 1
         self._known, self._count = np.empty((0, 4)), -1
+        self._cuts: dict[int, IntArray] = {}  # the last one, which is asked for again
 
     def divided(self, unit: float) -> Tree:
         """The same merges with heights in another unit."""
@@ -111,7 +112,8 @@ class Tree:
     @property
     def whole(self) -> FloatArray:
         """All merges, as ``scipy.cluster.hierarchy`` writes them."""
-        return self._until(inf)
+        merges = self._until(inf)
+        return _as_tree(merges, self.leaves) if isinstance(self._merges, Chains) else merges
 
     def heights(self, most: float) -> FloatArray:
         """Those of at most so much."""
@@ -128,7 +130,9 @@ class Tree:
 
     def cut(self, left: int) -> IntArray:
         """Group numbers, by first appearance, where so many groups are left."""
-        return _after(self._to(left), self.leaves, self.leaves - left)
+        if left not in self._cuts:
+            self._cuts = {left: _after(self._to(left), self.leaves, self.leaves - left)}
+        return self._cuts[left]
 
     def further(self, than: float) -> float:
         """A height above another up to which little is left to be found."""
@@ -139,10 +143,10 @@ class Tree:
 
     def _to(self, left: int) -> FloatArray:
         known = self._until(0.0)
-        return known if len(known) >= self.leaves - left else self.whole
+        return known if len(known) >= self.leaves - left else self._until(inf)
 
     def _until(self, height: float) -> FloatArray:
-        """All merges of at most a height, or more."""
+        """All merges of at most a height, or more, in their order: two groups, and the height."""
         chains = self._merges
         if not isinstance(chains, Chains):
             if self._count < 0:
@@ -211,8 +215,13 @@ def cut_to(tree: FloatArray, count: int) -> IntArray:
 
 def _after(tree: FloatArray, leaves: int, merges: int) -> IntArray:
     """Group numbers, by first appearance, after so many merges."""
-    top = np.arange(leaves + merges)
-    top[tree[:merges, :2].astype(np.int64)] = np.arange(leaves, top.size)[:, None]
+    pairs = tree[:merges, :2].astype(np.int64)
+    if tree.shape[1] == 3:  # by place
+        top = np.arange(leaves)
+        top[pairs[:, 0]] = pairs[:, 1]
+    else:
+        top = np.arange(leaves + merges)
+        top[pairs] = np.arange(leaves, top.size)[:, None]
     while not np.array_equal(higher := top[top], top):  # doubles the steps up to the root
         top = higher
     return Partition(top[:leaves]).labels
@@ -256,7 +265,7 @@ def squares_from(
     both *= near
     i, j = np.divmod(np.flatnonzero(squares < both), len(products))
     i, j = i[i < j], j[i < j]
-    both = _sums(means, -means)
+    _sums(means, -means, out=both)
     both *= both
     squares += both
     for start in range(0, i.size, 1024):
@@ -267,10 +276,10 @@ def squares_from(
     return np.asarray(squares)
 
 
-def _sums(first: FloatArray, second: FloatArray) -> FloatArray:
+def _sums(first: FloatArray, second: FloatArray, out: FloatArray | None = None) -> FloatArray:
     """The sums of all pairs, as a product of matrices: that takes a fraction of the time."""
     one = np.ones(len(first))
-    return np.asarray(np.column_stack([first, one]) @ np.stack([one, second]))
+    return np.matmul(np.column_stack([first, one]), np.stack([one, second]), out=out)
 
 
 def _least(rows: FloatArray) -> tuple[IntArray, FloatArray]:
@@ -310,9 +319,12 @@ class Chains:
         return _AHEAD * sqrt(float(np.partition(near, near.size // 2)[near.size // 2]))
 
     def tree(self) -> FloatArray:
-        """The merges so far, in the order of their heights; those that are found later are higher."""
+        """The merges so far, in the order of their heights; those that are found later are higher.
+
+        Of each the group of the first place goes to the second, where the merged group stays.
+        """
         merges = self._merges[: self.count]
-        return _as_tree(merges[np.argsort(merges[:, 2], kind="stable")], self.leaves)
+        return merges[np.argsort(merges[:, 2], kind="stable")]
 
     def find(self, height: float) -> None:
         """Find all merges of at most a height."""
@@ -356,7 +368,7 @@ class Chains:
         self.known = sqrt(most)
 
     def _find_at_once(self, most: float) -> FloatArray:
-        """Merge all mutual nearest neighbours together, as long as these are many; what is left nearest to each."""
+        """Merge mutual nearest neighbours together, as long as these are many; each row's least square."""
         squares, weights, own = self._squares, self._weights, np.arange(len(self._weights))
         near, least = _least(squares)
         while True:
@@ -389,21 +401,18 @@ def _joined(
     height: Any,
     weights: FloatArray,
 ) -> FloatArray:
-    """The squares of merged groups from those of the two, which merge at a height, with groups of some weights."""
+    """The squares of merged groups with others of some weights: Lance, Williams, doi:10.1093/comjnl/9.4.373."""
     merged = (weights + weight) * first
     part = weights + other
     part *= second
     merged += part
     merged -= np.multiply(weights, height, out=part)
     merged /= np.add(weights, weight + other, out=part)
-    return np.maximum(merged, height, out=merged)
+    return np.asarray(np.maximum(merged, height, out=merged))
 
 
 def _as_tree(merges: FloatArray, count: int) -> FloatArray:
-    """Number the groups as scipy does: of n rows the k-th merge makes group n + k.
-
-    Of each merge the group of the first place goes to the second, where the merged group stays.
-    """
+    """Number the groups as scipy does: of n rows the k-th merge makes group n + k."""
     group, size = list(range(count)), [1] * (2 * count - 1)
     tree: list[tuple[int, int, int]] = []
     places = merges[:, :2].astype(np.int64).tolist()

@@ -288,6 +288,11 @@ class Merging:
         grown = zip(self.grown, shares, strict=True)
         return replace(self, grown=tuple(tree.divided(sqrt(share)) for tree, share in grown))
 
+    @property
+    def has_equal_shares(self) -> bool:
+        """Whether units of all axes hold the same share of the parameters, so that the price is one number."""
+        return len({*self.ties.shares(self.network)}) == 1
+
     def parameters(self, eps: float) -> int:
         """Number of weights and biases at a tolerance."""
         return self._size(self._left(eps))

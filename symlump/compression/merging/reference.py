@@ -140,3 +140,14 @@ class Part:
     def of(cls, lumping: Lumping) -> Part:
         """That of a lumping."""
         return cls(decode(lumping), unit_maps(lumping), lumping.defect, lambda: lumping)
+
+
+def compose(before: tuple[IntArray, ...], after: tuple[IntArray, ...]) -> tuple[IntArray, ...]:
+    """The maps of units by one merging after another.
+
+    Examples
+    --------
+    >>> [units.tolist() for units in compose((np.array([0, 1, 1]),), (np.array([0, 0]),))]
+    [[0, 0, 0]]
+    """
+    return tuple(b[a] for a, b in zip(before, after, strict=True))

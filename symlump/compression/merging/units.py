@@ -19,7 +19,7 @@ from symlump.compression.merging.effect import outputs_on
 from symlump.compression.merging.foreseen import best_foreseen
 from symlump.compression.merging.lively import merge_lively
 from symlump.compression.merging.merge import Merging, has_equal_units, merge_units
-from symlump.compression.merging.reference import Merged, Part
+from symlump.compression.merging.reference import Merged, Part, compose
 from symlump.compression.merging.states import StateMerging, distance_scale, smaller_tolerance
 from symlump.compression.merging.unit_lumping import UnitForward
 from symlump.compression.merging.values import (
@@ -243,11 +243,8 @@ class UnitPlan(NetworkPlan):
         if method.on != "state" and compared == "function":
             units = _FUNCTION_UNITS if method.on == "influence" else _UNITS
             mergings = Merging.of(self.network, self._inputs, self._linkage, units)
-            if "parameters" in units and len({*mergings[0].ties.shares(self.network)}) == 1:
-                units, mergings = (
-                    _UNITS,
-                    mergings[::2],
-                )  # it says what "output" says, in another unit
+            if len(units) > 2 and mergings[0].has_equal_shares:
+                units, mergings = _UNITS, mergings[::2]  # "parameters" says what "output" says
             floor = method.floor or 0.0
             found = [{"merging": merging.with_floor(floor)} for merging in mergings]
             vars(self).update(found[0], _ties=mergings[0].ties)
@@ -318,7 +315,7 @@ class UnitPlan(NetworkPlan):
         if self.method.on != "influence":
             parts.append(self._states.part(small, eps))
             small = parts[-1].small
-        maps = reduce(_compose, [part.maps for part in parts])
+        maps = reduce(compose, [part.maps for part in parts])
         defect = hypot(*(part.defect for part in parts))
         return Reduction(
             small,
@@ -452,7 +449,3 @@ class UnitPlan(NetworkPlan):
         return replace(
             small, written=fit_outputs(small.written, self.network, samples, self.method.steps)[0]
         )
-
-
-def _compose(before: tuple[IntArray, ...], after: tuple[IntArray, ...]) -> tuple[IntArray, ...]:
-    return tuple(b[a] for a, b in zip(before, after, strict=True))

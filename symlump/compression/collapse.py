@@ -8,7 +8,7 @@ of that size: see :meth:`symlump.compression.reduction.NetworkPlan.reach`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from math import inf, isnan, prod
 from typing import TYPE_CHECKING
@@ -53,8 +53,8 @@ class OutputWatch:
         The original.
     samples : tuple of ndarray
         Of its inputs; a few of them are used.
-    single : Network, optional
-        The original in single precision, where it is at hand: a first glance is in that.
+    outputs : ndarray, optional
+        Of the first samples, in single precision, if they are at hand: a first glance is in that, then.
     dtype : dtype
         The precision in which outputs are computed.
 
@@ -68,7 +68,7 @@ class OutputWatch:
 
     network: Network
     samples: tuple[FloatArray, ...]
-    single: Network | None = None
+    outputs: FloatArray | None = field(default=None, repr=False)
     dtype: npt.DTypeLike = np.float64
 
     @classmethod
@@ -80,8 +80,11 @@ class OutputWatch:
     @cached_property
     def _few(self) -> tuple[FloatArray, ...]:
         tried = _tried(self.network)
-        step = max(1, len(self.samples[0]) // tried)
-        return tuple(x[::step][:tried].astype(self.dtype, copy=False) for x in self.samples)
+        return tuple(x[:: self._step][:tried].astype(self.dtype, copy=False) for x in self.samples)
+
+    @property
+    def _step(self) -> int:
+        return max(1, len(self.samples[0]) // _tried(self.network))
 
     @cached_property
     def _own(self) -> FloatArray:
@@ -123,9 +126,12 @@ class OutputWatch:
     def _glance(self) -> OutputWatch:
         """On the fewest inputs, in the precision that is fast, where most networks are seen to move."""
         few = tuple(x[:_LEAST] for x in self._few)
-        if self.single is None:
+        own = () if self.outputs is None else self.outputs[:: self._step][:_LEAST]
+        if len(own) < len(few[0]):
             return OutputWatch(self.network, few)
-        return OutputWatch(self.single, few, dtype=np.float32)
+        glance = OutputWatch(self.network, few, dtype=np.float32)
+        vars(glance).update(_own=own)
+        return glance
 
     def share(self, network: Network) -> float:
         """How far the outputs of a smaller network move, as a share of how far the original's do."""

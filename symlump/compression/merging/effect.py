@@ -92,6 +92,7 @@ def read_effects(
     samples: Sequence[FloatArray],
     known: Mapping[str, FloatArray] | None = None,
     together: dict[str, FloatArray] | None = None,
+    outputs: list[FloatArray] | None = None,
 ) -> dict[str, FloatArray]:
     """For each value that a layer reads, E[Σ_k (∂y_k/∂h_i)²] / Var(y) of its channels i, over samples.
 
@@ -108,6 +109,8 @@ def read_effects(
         Values on these samples that are known, by name.
     together : dict, optional
         Gets the matrices E[Σ_k ∂y_k/∂h_i·∂y_k/∂h_j] / Var(y) of values without a grid, by their names.
+    outputs : list, optional
+        Gets the outputs on the samples that are used, some after the other.
 
     Returns
     -------
@@ -133,7 +136,7 @@ def read_effects(
         network = to_single(network)
         samples = [x[:used].astype(np.float32, copy=False) for x in samples]
     samples = [x[: min(used, 512) if largest else used] for x in samples]
-    outputs: list[FloatArray] = []
+    outputs = [] if outputs is None else outputs
     for start in range(0, len(samples[0]), chunk):  # few at a time, for the sake of memory
         some = slice(start, min(start + chunk, len(samples[0])))
         seen = {name: value[some] for name, value in (known or {}).items()}

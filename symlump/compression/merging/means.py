@@ -54,4 +54,5 @@ def loss_with_means(covariance: FloatArray, mean: csr_array, weights: FloatArray
     known = solved(
         1.0, factor.T, cross.astype(weights.dtype).T, side=1, lower=False, overwrite_b=True
     )
-    return float(np.vdot(weights, covariance) - np.vdot(weights @ known, known))
+    known = known.T  # by rows
+    return float(np.vdot(weights, covariance) - np.vdot(known @ weights.T, known))

@@ -89,8 +89,8 @@ class Merging:
     spreads : mapping
         Of axes, by number, what is known of its units: their covariance, and the means of the products of what
         the outputs move by with each, as shares of the outputs' variance.
-    single : Network, optional
-        The network in single precision, if values are computed in that.
+    outputs : ndarray, optional
+        Those on the first samples, where values are computed in single precision.
 
     Examples
     --------
@@ -113,7 +113,7 @@ class Merging:
     budget: int = 0
     memory: Memory | None = field(default=None, repr=False)
     spreads: Mapping[int, tuple[FloatArray, FloatArray]] = field(default_factory=dict, repr=False)
-    single: Network | None = field(default=None, repr=False)
+    outputs: FloatArray | None = field(default=None, repr=False)
     _found: dict[float, list[int]] = field(default_factory=dict, init=False, repr=False)
 
     @classmethod
@@ -143,14 +143,14 @@ class Merging:
                 values, memory = values_to_fit(network, ties, values, None)
             else:
                 memory = memory_for(network, values)
-            single = to_single(network) if memory is not None and in_single(network) else None
+            outputs: list[FloatArray] = []
             if memory is not None and wide:
-                seen = single or network
+                seen = to_single(network) if in_single(network) else network
                 walk = ValueWalk(seen, values, memory)
                 for layer in network.layers:
                     walk.until(layer.inputs[0])
                 assert isinstance(values, SampledValues)
-                read = read_effects(seen, values.samples, memory.values, together)
+                read = read_effects(seen, values.samples, memory.values, together, outputs)
             else:
                 read = read_effects(network, samples)
             units = ["layer" if unit == "layer" else "output" for unit in relative_to]
@@ -181,7 +181,7 @@ class Merging:
                 own,
                 memory=memory,
                 spreads=spreads,
-                single=single,
+                outputs=outputs[0] if outputs and in_single(network) else None,
             )
             for unit, own in trees.items()
         }

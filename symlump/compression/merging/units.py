@@ -145,8 +145,8 @@ class UnitPlan(NetworkPlan):
         """See :class:`symlump.compression.reduction.NetworkPlan`."""
         functions = self.method.on != "state" and self.method.compared == "function"
         if self.method.inputs is not None or (functions and is_wide(self.network)):
-            single = self.merging.single if functions else None
-            return OutputWatch(self.network, self._stated[1], single)
+            known = self.merging.outputs if functions else None
+            return OutputWatch(self.network, self._stated[1], known)
         return OutputWatch.of(self.network, self._inputs)
 
     def guarded(self, floor: float, lively: bool) -> UnitPlan | None:

@@ -8,6 +8,7 @@ from hypothesis import Phase, assume, given, settings
 from hypothesis import strategies as st
 
 import symlump as sl
+from symlump.compression.collapse import OutputWatch
 
 METHODS = {
     "functions": lambda share: sl.AFDE(retain=share),
@@ -138,3 +139,15 @@ def test_a_size_at_which_every_network_is_constant_is_refused():
         ):
             sl.compress(net, sl.AFDE(retain=0.8, **options))
     assert sl.compress(net, sl.AFDE(eps=9, refit=False)).retained_parameters == 6  # at its word
+
+
+def test_a_first_glance_decides_only_where_outputs_clearly_move():
+    """On outputs that are at hand in single precision, which do not tell what moves little from rounding."""
+    x = np.random.default_rng(5).normal(size=(200, 2))
+    net = sl.Network.dense([[[1.0, 2.0], [0.5, -1.0]], [[1.0, 1.0]]])
+    dead = sl.Network.dense([[[0.0, 0.0], [0.0, 0.0]], [[1.0, 1.0]]])
+    seen = net.flat(x).astype(np.float32)
+    for outputs in (None, seen, seen[:10], np.ones_like(seen)):  # too few, and as if nothing moved
+        watch = OutputWatch(net, (x,), outputs)
+        assert not watch.is_blind and watch.moves(net) and not watch.moves(dead)
+    assert OutputWatch(dead, (x,), np.zeros_like(seen)).is_blind

@@ -8,7 +8,7 @@ import pytest
 import symlump as sl
 from symlump.compression.merging.means import loss_with_means, mean_matrix
 from symlump.compression.merging.merge import Merging
-from symlump.compression.merging.ward import merge_tree, trees_from
+from symlump.compression.merging.ward import cut_to, merge_tree, trees_from
 from symlump.compression.moments import Normal
 from symlump.lumping.tolerance.linkage import Linkage
 
@@ -54,6 +54,29 @@ def test_a_tree_grows_as_far_as_it_is_asked_for(unit: float) -> None:
     np.testing.assert_array_equal(tree.whole[:, :2], whole[:, :2])
     np.testing.assert_allclose(tree.whole[:, 2], expected, rtol=1e-9, atol=1e-7)
     assert tree.last(20) == pytest.approx(expected[129])
+    for left in (149, 75, 20, 2):  # by where groups stay, and by the numbers that scipy gives them
+        np.testing.assert_array_equal(tree.cut(left), cut_to(whole, left))
+
+
+@pytest.mark.parametrize("linkage", ["variance", "diameter"])
+def test_equal_shares_make_a_unit_of_distances_needless(linkage: str) -> None:
+    """What merges as a share of the parameters is then what merges by the outputs, so it is not tried."""
+    generator = np.random.default_rng(3)
+
+    def dense(*sizes: int) -> sl.Network:
+        pairs = zip(sizes, sizes[1:], strict=False)
+        return sl.Network.dense([generator.normal(size=(b, a)) / np.sqrt(a) for a, b in pairs])
+
+    for net, units in ((dense(9, 9, 9, 9), 2), (dense(9, 12, 9, 9), 3)):
+        method = sl.AFDE(retain=0.5, linkage=linkage)
+        tried = [plan.method.relative_to for plan in method.plan(net)._in_all_units()]
+        assert tried == ["output", "parameters", "layer"][:: 4 - units]
+        by_output, by_parameters = (
+            sl.compress(net, sl.AFDE(retain=0.5, linkage=linkage, relative_to=unit)).unit_maps
+            for unit in ("output", "parameters")
+        )
+        same = all(map(np.array_equal, by_output, by_parameters))
+        assert same or units == 3
 
 
 def test_what_means_leave_unexplained() -> None:

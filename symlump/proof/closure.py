@@ -14,9 +14,14 @@ it. Hence it contains all vectors of the derivation. The derivation is replayed 
 that are independent there are independent over Q. So no lumping that keeps the observables has fewer rows
 than there are vectors.
 
-Let A be the coefficient matrix of the monomial 1, and G that of the quotient. Where all steps take A, no two
-rows share a variable, and L·A = G·L modulo the prime, vectors are replayed by their weights w in the rows:
+Let A be the coefficient matrix of the monomial 1, and G that of the quotient. Where all steps take A, each row
+has a variable of its own, and L·A = G·L modulo the prime, vectors are replayed by their weights w in the rows:
 (w·L)·A = (w·G)·L.
+
+That vectors are independent is shown by elimination. Where each is the one before it times the same matrix, it
+can be shown without the vectors: if w, w·G, …, w·G^(m−1) are dependent, the numbers w·Gⁱ·v obey a linear
+recurrence of an order below m, whatever the column v is. The shortest recurrence of the first 2m numbers is
+found by the algorithm of Berlekamp and Massey; if its order is m, the vectors are independent.
 
 With functions steps are pairs ``[parent, point]``. The vector that is added is the gradient of r·q at a point
 of the prime field: the one that evaluations with this seed take, with their values and derivatives of
@@ -26,8 +31,11 @@ such point is a combination of them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
+from itertools import accumulate
+from operator import mul, sub
+from random import Random
 from typing import Any
 
 from symlump.proof.check import (
@@ -56,9 +64,11 @@ Vector = dict[str, int]
 Matrix = dict[str, list[tuple[str, int]]]  # by rows: the columns and their entries
 
 # Strangers' files: past this many additions the replay does not go on.
-MAX_STEPS = 50_000_000
+MAX_STEPS = 120_000_000
 MAX_KEPT = 1_000_000  # terms and factors at points that are remembered
 _AT_ONCE = 16  # slots of a long number are added in the time of one step
+_IN_LISTS = 2  # numbers in lists are multiplied and added in that time
+_COLUMNS = 3  # are tried before vectors are taken for dependent
 
 
 def check_closure(
@@ -107,65 +117,86 @@ def examine_closure(claim: Claim) -> Verdict:
                 add_term(total, monomial, weight * value)
         if total != form:
             raise Rejected(f"observable {number} is not the given combination of rows")
-    prime = record.prime
     for i in record.start:
         if i >= len(record.observables):
             raise Rejected(f"the start is observable {i}; there are {len(record.observables)}")
-    vectors = _in_rows(claim, record, budget)
-    if vectors is None:
-        vectors = []
-        for form in (record.observables[i][0] for i in record.start):
-            budget.spend(len(form))
-            vectors.append(_residues(form, prime))
-        add = _at_points if claim.functions else _by_coefficients
-        add(claim, record, vectors, budget)
-        vectors = _narrowed(vectors, matrix, prime)
-    _independent(vectors, prime, budget)
-    if len(vectors) != len(matrix):
-        raise Inconclusive(
-            f"the derivation has {len(vectors)} vectors, the lumping {len(matrix)} rows"
-        )
+    count = _count_vectors(claim, record, budget)
+    if count != len(matrix):
+        raise Inconclusive(f"the derivation has {count} vectors, the lumping {len(matrix)} rows")
     unknown = bool(unknown_functions(claim.functions))
     return Verdict(
         "accepted",
-        f"no linear lumping with fewer than {len(vectors)} rows keeps the observables"
+        f"no linear lumping with fewer than {count} rows keeps the observables"
         + (FREE if record.steps and unknown else ""),
         coarsest=True,
     )
 
 
-def _in_rows(claim: Claim, record: Closure, budget: Budget) -> list[Vector] | None:
-    """The vectors of the derivation by their weights in the rows, if these tell; else None.
+def _count_vectors(claim: Claim, record: Closure, budget: Budget) -> int:
+    """How many vectors the derivation has; refuse dependent ones."""
+    prime, matrix = record.prime, claim.matrix
+    vectors: list[Vector] = []
+    chained = not claim.functions and len({m for _, m in record.steps}) == 1
+    within = _in_rows(claim, record, budget) if chained and not record.steps[0][1] else None
+    if within is not None:
+        vectors, step = within
+    else:
+        for form in (record.observables[i][0] for i in record.start):
+            budget.spend(len(form))
+            vectors.append(_residues(form, prime))
+        if chained:
+            monomial = record.steps[0][1]
+            step = _jacobian(claim.system, {monomial}, prime, budget)[monomial]
+    count = len(vectors) + len(record.steps)
+    if (
+        chained
+        and len(vectors) == 1
+        and all(parent == i for i, (parent, _) in enumerate(record.steps))
+        and _in_order(vectors[0], step, count, prime, budget)
+    ):
+        return count
+    if chained:
+        for parent, _ in record.steps:
+            vectors.append(_product(_parent(parent, vectors), step, prime, budget))
+    else:
+        add = _at_points if claim.functions else _by_coefficients
+        add(claim, record, vectors, budget)
+    _independent(vectors if within else _narrowed(vectors, matrix, prime), prime, budget)
+    return count
 
-    They do where no two rows share a variable and the quotient says what the one matrix of all steps makes of
-    the rows. To find out takes no more than a few times the entries of that matrix.
+
+def _in_rows(claim: Claim, record: Closure, budget: Budget) -> tuple[list[Vector], Matrix] | None:
+    """What the derivation begins with by its weights in the rows, and the matrix of its steps there; else None.
+
+    The weights tell where each row has a variable of its own and the quotient says what the one matrix of all
+    steps makes of the rows. That is found out where it takes less than it saves.
     """
     prime, matrix = record.prime, claim.matrix
-    if claim.functions or any(monomial for _, monomial in record.steps):
-        return None
-    if len({m for form in matrix.values() for m in form}) < sum(map(len, matrix.values())):
+    own = _own_variables(matrix, prime)
+    if len(own) < len(matrix):
         return None
     try:
         whole, small = (
             _jacobian(system, {()}, prime, budget)[()] for system in (claim.system, claim.quotient)
         )
         rows = {name: _residues(form, prime) for name, form in matrix.items()}
-        vectors = []
+        first = []
         for _, carried in (record.observables[i] for i in record.start):
             budget.spend(len(carried))
-            vectors.append(_residues(carried, prime))
+            first.append(_residues(carried, prime))
     except Unlucky:
         return None
-    if not all(rows.values()):
+    saved = sum(map(len, whole.values())) - sum(map(len, small.values()))
+    work = sum(len(whole.get(name, ())) for row in rows.values() for name in row)
+    work += sum(len(rows[other]) for entries in small.values() for other, _ in entries)
+    if work > len(record.steps) * saved:
         return None
     entries = {name: list(row.items()) for name, row in rows.items()}
     for name, row in rows.items():
         image = _product(dict(small.get(name, ())), entries, prime, budget)
         if _product(row, whole, prime, budget) != image:
             return None
-    for parent, _ in record.steps:
-        vectors.append(_product(_parent(parent, vectors), small, prime, budget))
-    return vectors
+    return first, small
 
 
 def _by_coefficients(claim: Claim, record: Closure, vectors: list[Vector], budget: Budget) -> None:
@@ -251,15 +282,85 @@ def _narrowed(vectors: list[Vector], matrix: Mapping[str, Polynomial], prime: in
     Vectors that are independent in some variables are independent. Combinations of the rows that depend on each
     other in these do so in all.
     """
-    owner: dict[str, str | None] = {}
-    for row, form in matrix.items():
-        for ((name, _),), value in form.items():
-            owner[name] = None if name in owner or value.numerator % prime == 0 else row
-    own = {row: name for name, row in owner.items() if row is not None}
+    own = _own_variables(matrix, prime)
     if len(own) < len(matrix):
         return vectors
     chosen = set(own.values())
     return [{name: v for name, v in vector.items() if name in chosen} for vector in vectors]
+
+
+def _own_variables(matrix: Mapping[str, Polynomial], prime: int) -> dict[str, str]:
+    """For rows that have one a variable that no other row has, with a weight that is not 0 modulo the prime."""
+    owner: dict[str, str | None] = {}
+    for row, form in matrix.items():
+        for ((name, _),), value in form.items():
+            owner[name] = None if name in owner or value.numerator % prime == 0 else row
+    return {row: name for name, row in owner.items() if row is not None}
+
+
+def _in_order(first: Vector, matrix: Matrix, count: int, prime: int, budget: Budget) -> bool:
+    """Whether so many vectors, each the one before it times a matrix, are seen to be independent.
+
+    It is not asked where elimination takes less.
+    """
+    entries = sum(map(len, matrix.values()))
+    if 2 * count * (entries + count) // _IN_LISTS > count * entries + count**3 // (6 * _AT_ONCE):
+        return False
+    for attempt in range(_COLUMNS):
+        numbers = _numbers(first, matrix, 2 * count, Random(attempt), prime, budget)
+        if _order_of_recurrence(numbers, prime, budget) == count:
+            return True
+    return False
+
+
+def _numbers(
+    vector: Vector, matrix: Matrix, count: int, random: Random, prime: int, budget: Budget
+) -> Iterator[int]:
+    """The numbers r·Aⁱ·v for a random column v: products of residues in lists, column after column."""
+    names = sorted({*vector, *matrix, *(name for row in matrix.values() for name, _ in row)})
+    at = {name: i for i, name in enumerate(names)}
+    entries = sorted((at[c], at[r], value) for r, row in matrix.items() for c, value in row)
+    ends = [0] * len(names)
+    for column, _, _ in entries:
+        ends[column] += 1
+    ends = list(accumulate(ends))
+    rows, values = [row for _, row, _ in entries], [value for _, _, value in entries]
+    now = [vector.get(name, 0) for name in names]
+    column = [random.randrange(prime) for _ in names]
+    for _ in range(count):
+        budget.spend((len(values) + 2 * len(names)) // _IN_LISTS + 1)
+        yield sum(map(mul, now, column)) % prime
+        sums = list(accumulate(map(mul, map(now.__getitem__, rows), values), initial=0))
+        upto = list(map(sums.__getitem__, ends))
+        now = [value % prime for value in map(sub, upto, [0, *upto])]
+
+
+def _order_of_recurrence(numbers: Iterator[int], prime: int, budget: Budget) -> int:
+    """The order of the shortest linear recurrence modulo a prime, by the algorithm of Berlekamp and Massey.
+
+    Examples
+    --------
+    >>> _order_of_recurrence(iter([1, 1, 2, 3, 5, 8]), 101, Budget("an example", 1000))
+    2
+    """
+    past: list[int] = []  # newest first from its end
+    now, before = [1], [1]  # Σ now[k]·s[i − k] = 0, and the last one of lower order
+    order, shift, scale = 0, 1, 1
+    for count, number in enumerate(numbers):
+        past.append(number)
+        budget.spend(2 * len(now) // _IN_LISTS + 1)
+        wrong = sum(map(mul, now, reversed(past))) % prime
+        if wrong:
+            factor = wrong * pow(scale, -1, prime) % prime
+            longer = now + [0] * (shift + len(before) - len(now))
+            end = shift + len(before)
+            part = zip(longer[shift:end], before, strict=True)
+            longer[shift:end] = [(a - factor * b) % prime for a, b in part]
+            if 2 * order <= count:
+                before, scale, shift, order = now, wrong, 0, count + 1 - order
+            now = longer
+        shift += 1
+    return order
 
 
 def _independent(vectors: Sequence[Vector], prime: int, budget: Budget) -> None:

@@ -2,6 +2,7 @@
 
 from contextlib import nullcontext
 from fractions import Fraction
+from random import Random
 
 import numpy as np
 import pytest
@@ -222,6 +223,7 @@ def test_long_vectors_are_replayed_where_each_row_has_a_variable_of_its_own(monk
     lumping = sl.lump(ode, sl.Constrained(observable))
     claim = lumping.claim()
     monkeypatch.setattr(closure, "MAX_STEPS", 150_000)
+    monkeypatch.setattr(closure, "_in_rows", lambda *_: None)
     assert closure.check_closure(claim).accepted
     monkeypatch.setattr(closure, "_narrowed", lambda vectors, *_: vectors)
     assert closure.check_closure(claim).answer == "inconclusive"
@@ -250,7 +252,9 @@ def test_steps_are_taken_among_the_sums_where_these_are_the_rows(monkeypatch):
 def test_weights_of_a_derivation_are_its_vectors_in_the_rows(seed):
     claim = read_claim(chain_claim(40, 8, seed), None)
     record, prime = claim.closure, claim.closure.prime
-    weights = closure._in_rows(claim, record, Budget("a test", 10**6))
+    weights, step = closure._in_rows(claim, record, Budget("a test", 10**6))
+    for parent, _ in record.steps:
+        weights.append(closure._product(weights[parent], step, prime, Budget("a test", 10**6)))
     vectors = [closure._residues(record.observables[i][0], prime) for i in record.start]
     closure._by_coefficients(claim, record, vectors, Budget("a test", 10**6))
     rows = {name: closure._residues(form, prime) for name, form in claim.matrix.items()}
@@ -287,3 +291,77 @@ def test_whatever_the_rows_the_vectors_are_independent(rows, quotient):
     claim |= {"matrix": {name: form(**row) for name, row in rows.items()}}
     claim["quotient"] = {name: form(**quotient.get(name, {})) for name in rows}
     assert check(claim).accepted and check_closure(claim).accepted
+
+
+@settings(max_examples=60)
+@given(
+    st.integers(0, 2**32 - 1),
+    st.integers(1, 24),
+    st.floats(0.05, 0.5),
+    st.booleans(),
+    st.sampled_from([8388593, 268435399]),
+)
+def test_the_order_of_a_recurrence_is_the_rank_of_what_a_vector_reaches(
+    seed, size, dense, split, prime
+):
+    """In sparse matrices, of two parts that do not reach each other or of one."""
+    generator = np.random.default_rng(seed)
+    entries = generator.integers(-3, 4, (size, size)) * (generator.random((size, size)) < dense)
+    if split:
+        half = size // 2
+        entries[:half, half:] = entries[half:, :half] = 0
+    start = generator.integers(0, 3, size)
+    names = [f"x{i}" for i in range(size)]
+    matrix = {
+        a: [(b, int(v) % prime) for b, v in zip(names, row, strict=True) if v]
+        for a, row in zip(names, entries, strict=True)
+        if row.any()
+    }
+    first = {name: int(v) for name, v in zip(names, start, strict=True) if v}
+    reached = [start.astype(object)]
+    for _ in range(size):
+        reached.append(reached[-1] @ entries.astype(object) % prime)
+    rank = rank_modulo(reached, prime)
+    budget = Budget("a test", 10**7)
+    orders = [
+        closure._order_of_recurrence(
+            closure._numbers(first, matrix, 2 * size, Random(attempt), prime, budget), prime, budget
+        )
+        for attempt in range(3)
+    ]
+    assert max(orders) == rank
+
+
+def test_long_chains_are_replayed_without_their_vectors(monkeypatch):
+    """Elimination would take (rows)³/96 steps beside the products: it is not begun."""
+    claim = chain_claim(2000, 200)
+    monkeypatch.setattr(closure, "_independent", None)
+    assert check_closure(claim).reason.endswith("with fewer than 200 rows keeps the observables")
+    monkeypatch.undo()
+    monkeypatch.setattr(closure, "_in_order", lambda *_: False)
+    assert check_closure(claim).coarsest
+
+
+def test_a_long_chain_that_is_dependent_proves_nothing(monkeypatch):
+    """Two copies of a chain, of which only the first is reached, and the steps go on beyond it."""
+    half = read_claim(chain_claim(1000, 100), None)
+    copies, names = {}, list(half.quotient)
+    for tag in "ab":
+        for name, polynomial in half.quotient.items():
+            copies[f"{name}{tag}"] = [
+                [str(value), [[f"{v}{tag}", power] for v, power in monomial]]
+                for monomial, value in polynomial.items()
+            ]
+    variables = [f"{name}{tag}" for tag in "ab" for name in names]
+    steps = [[i, []] for i in range(199)]
+    data = identity(variables, copies, steps, half.closure.prime)
+    asked = []
+    order = closure._order_of_recurrence
+    monkeypatch.setattr(
+        closure, "_order_of_recurrence", lambda *given: asked.append(order(*given)) or asked[-1]
+    )
+    verdict = check_closure(data)
+    assert verdict.answer == "inconclusive" and "vector 100 of the derivation" in verdict.reason
+    assert asked == [100] * 3
+    data["closure"]["steps"] = steps[:99]
+    assert "100 vectors, the lumping 200 rows" in check_closure(data).reason

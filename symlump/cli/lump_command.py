@@ -234,7 +234,7 @@ def run(options: argparse.Namespace) -> Answer:
         seconds = time.perf_counter() - start
     with working("checking the result"):
         report = _report(lumping, options, keep, seconds)
-    report["notes"] = list(model.notes)
+        report["notes"] = [*model.notes, *([] if lumping.note is None else [lumping.note])]
     write_outputs(options, model, lumping, lumping.certificate, report)
     return Answer(lambda: report, lambda: _text(model, lumping, report, options))
 
@@ -286,6 +286,7 @@ def _report(
         "quotient_terms": lumping.quotient.terms,
         "exact": exact,
         "checked": bool(exact),
+        "not_checked": lumping.not_checked,
         "defect": lumping.defect,
         "rounds": lumping.rounds,
         "seconds": seconds,

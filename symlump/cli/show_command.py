@@ -21,7 +21,7 @@ from symlump.cli.reading import (
     sizes,
 )
 from symlump.errors import MethodError
-from symlump.ode.notation import count_text
+from symlump.ode.notation import count_text, cut_text
 
 if TYPE_CHECKING:
     from symlump.formats.model import Model
@@ -172,7 +172,9 @@ def _text(model: Model, options: argparse.Namespace) -> str:
     if model.partition is None:
         lines.append("initial partition: none in the file")
     else:
-        shown = [_cut("{" + ", ".join(block) + "}") for block in model.partition[:_VIEWS]]
+        shown = [
+            cut_text("{" + ", ".join(block) + "}", _WIDTH) for block in model.partition[:_VIEWS]
+        ]
         lines.append(f"initial partition: {count_text(len(model.partition), 'block')}")
         lines += indent_lines(shown, len(model.partition), "blocks")
     different = len(set(model.initial_values.values()))
@@ -181,14 +183,16 @@ def _text(model: Model, options: argparse.Namespace) -> str:
     for title, listed in (("observables", views), ("other views", [*model.other_views.items()])):
         if listed:
             lines.append(f"{title}: {len(listed)}")
-            shown = [_cut(f"{name} = {text}") for name, text in listed[:_VIEWS]]
+            shown = [cut_text(f"{name} = {text}", _WIDTH) for name, text in listed[:_VIEWS]]
             lines += indent_lines(shown, len(listed), title)
     if model.events:
         lines.append(f"events: {len(model.events)}")
-        shown = [_cut(str(event)) for event in model.events[:_VIEWS]]
+        shown = [cut_text(str(event), _WIDTH) for event in model.events[:_VIEWS]]
         lines += indent_lines(shown, len(model.events), "events")
     if model.dropped:
-        lines.append(f"constants replaced by their values: {_cut(', '.join(model.dropped))}")
+        lines.append(
+            f"constants replaced by their values: {cut_text(', '.join(model.dropped), _WIDTH)}"
+        )
     lines += note_lines(model)
     if options.equations:
         lines += ["", ode.to_text(options.equations, options.terms)]
@@ -197,7 +201,3 @@ def _text(model: Model, options: argparse.Namespace) -> str:
 
 def _degree(model: Model) -> int:
     return int(model.ode.monomials.degrees.max(initial=0))
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= _WIDTH else text[:_WIDTH].rstrip() + " …"

@@ -18,7 +18,7 @@ from symlump.lumping.observed import ObservedError, observed_error
 from symlump.lumping.solutions.comparison import NORMS
 from symlump.lumping.solutions.initial import ceiling
 from symlump.ode.exact import FloatArray, IntArray
-from symlump.ode.notation import count_text
+from symlump.ode.notation import count_text, cut_texts
 
 if TYPE_CHECKING:
     from symlump.lumping.solutions.aggregate import AnyLumping
@@ -256,8 +256,8 @@ class ErrorBound:
         if len(self.blocks) > max_blocks:
             lines.append(f"… {count_text(len(self.blocks) - max_blocks, f'more {block}')}")
         others = [text for text in self.by_observable if text not in self.by_component]
-        for text in others[:max_blocks]:
-            lines.append(f"of {text}: {at_most(self.by_observable[text])}")
+        for text, shown in list(zip(others, cut_texts(others), strict=True))[:max_blocks]:
+            lines.append(f"of {shown}: {at_most(self.by_observable[text])}")
         if len(others) > max_blocks:
             lines.append(f"… {count_text(len(others) - max_blocks, 'more observable')}")
         if self.discrete:

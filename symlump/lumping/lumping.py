@@ -15,6 +15,7 @@ from symlump.lumping.partition import Partition
 from symlump.lumping.refinement.maximality import Split, splits
 from symlump.lumping.rendering import lumping_latex, lumping_text, titled_latex
 from symlump.ode.exact import FloatArray
+from symlump.ode.functions.wording import taken_as_unknown, unknown_note
 from symlump.ode.maps import in_time
 from symlump.ode.system import ODE
 from symlump.proof.certificate import Certificate, check_accepted, claim
@@ -480,8 +481,21 @@ class Lumping:
             )
         if self.exact:
             return f"{sizes} by {kind}, exact, proof checked"
-        why = "large; call .check()" if self.verdict is None else self.verdict.reason
-        return f"{sizes} by {kind}, defect 0, proof not checked ({why})"
+        return f"{sizes} by {kind}, defect 0, proof not checked ({self.not_checked})"
+
+    @property
+    def not_checked(self) -> str | None:
+        """Why the proof of an exact lumping was not checked; None where it was, and for a tolerance."""
+        return None if self.exact or not self.method.is_exact else why_not_checked(self.verdict)
+
+    @property
+    def note(self) -> str | None:
+        """That a coarser lumping could have been missed, where functions are taken as unknown."""
+        # Where all that was allowed is merged, nothing coarser can be missed.
+        split = len(self.partition) > len(self.initial)
+        if not (split and self.method.is_exact and taken_as_unknown(self.ode)):
+            return None
+        return unknown_note(self.ode, "a coarser lumping")
 
     def to_text(self, max_blocks: int = 12, max_equations: int = 20) -> str:
         """Headline, blocks of more than one variable, and the quotient system.
@@ -536,6 +550,11 @@ class Lumping:
 
     def _repr_latex_(self) -> str:
         return titled_latex(self.headline(), self.to_latex())
+
+
+def why_not_checked(verdict: Verdict | None) -> str:
+    """Why a proof was not checked, by the checker's answer; None where it was not asked."""
+    return "large; call .check()" if verdict is None else verdict.reason
 
 
 def check_state(x: npt.ArrayLike, n: int, of: str) -> FloatArray:

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from symlump.colours import ink_name
-from symlump.ode.functions.wording import taken_as_unknown, unknown_note
 from symlump.ode.notation import count_text, name_latex, words_latex
 from symlump.ode.system import ODE
 
@@ -28,10 +27,8 @@ def lumping_text(lumping: Lumping, max_blocks: int, max_equations: int) -> str:
     if len(merged) > max_blocks:
         lines.append(f"… {count_text(len(merged) - max_blocks, 'more block')}")
     lines.append(lumping.quotient.to_text(max_equations=max_equations))
-    # Where all that was allowed is merged, nothing coarser can be missed.
-    split = len(lumping.partition) > len(lumping.initial)
-    if split and lumping.method.is_exact and taken_as_unknown(lumping.ode):
-        lines.append(f"note: {unknown_note(lumping.ode, 'a coarser lumping')}")
+    if lumping.note is not None:
+        lines.append(f"note: {lumping.note}")
     return "\n".join(lines)
 
 

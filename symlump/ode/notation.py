@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
 from math import floor, log10
@@ -110,6 +111,36 @@ def count_text(number: int, what: str) -> str:
     ('1 block', '3 blocks')
     """
     return f"{number} {what}" + ("" if number == 1 else "s")
+
+
+def cut_text(text: str, most: int = 60) -> str:
+    """A text as far as it fits, up to the end of a word; "…" where it is cut.
+
+    Examples
+    --------
+    >>> cut_text("x + y"), cut_text("alpha + beta + gamma", most=10)
+    ('x + y', 'alpha …')
+    """
+    if len(text) <= most:
+        return text
+    return (text[: most + 1].rpartition(" ")[0] or text[:most]).rstrip(" +-*") + " …"
+
+
+def cut_texts(texts: Iterable[str]) -> list[str]:
+    """Texts as far as they fit in a line, whole where two would look the same.
+
+    Examples
+    --------
+    >>> long = " + ".join(f"x{i}" for i in range(20))
+    >>> cut_texts([long, "x1"])
+    ['x0 + x1 + x2 + x3 + x4 + x5 + x6 + x7 + x8 + x9 + x10 + x11 …', 'x1']
+    >>> cut_texts([long, long + "0"]) == [long, long + "0"]
+    True
+    """
+    whole = list(texts)
+    cut = [cut_text(text) for text in whole]
+    often = Counter(cut)
+    return [text if often[short] > 1 else short for text, short in zip(whole, cut, strict=True)]
 
 
 def number_latex(value: Fraction, digits: int = 6) -> str:

@@ -321,8 +321,8 @@ def _numbers(
     at = {name: i for i, name in enumerate(names)}
     entries = sorted((at[c], at[r], value) for r, row in matrix.items() for c, value in row)
     ends = [0] * len(names)
-    for column, _, _ in entries:
-        ends[column] += 1
+    for place, _, _ in entries:
+        ends[place] += 1
     ends = list(accumulate(ends))
     rows, values = [row for _, row, _ in entries], [value for _, _, value in entries]
     now = [vector.get(name, 0) for name in names]
@@ -330,8 +330,8 @@ def _numbers(
     for _ in range(count):
         budget.spend((len(values) + 2 * len(names)) // _IN_LISTS + 1)
         yield sum(map(mul, now, column)) % prime
-        sums = list(accumulate(map(mul, map(now.__getitem__, rows), values), initial=0))
-        upto = list(map(sums.__getitem__, ends))
+        sums = list(accumulate(map(mul, [now[row] for row in rows], values), initial=0))
+        upto = [sums[end] for end in ends]
         now = [value % prime for value in map(sub, upto, [0, *upto])]
 
 

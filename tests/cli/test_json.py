@@ -188,6 +188,23 @@ def test_what_may_be_conserved_beside_is_said(tmp_path, capsys):
     assert "Find all" not in said and "taken as unknown, more may exist" in said
 
 
+def test_steps_of_a_hierarchy_that_fall_apart_over_other_numbers(tmp_path, capsys):
+    """A turn: over the rationals nothing lies between 0 and 2, as the text says."""
+    path = tmp_path / "turn.ode"
+    path.write_text(
+        "begin model turn\nbegin init\nx y z\nend init\nbegin ODE\nd(x) = y\nd(y) = -x\n"
+        "d(z) = x - z\nend ODE\nend model\n"
+    )
+    assert main(["hierarchy", str(path)]) == 0
+    assert "with the roots of t^2 + 1 there are 2 steps of 1" in capsys.readouterr().out
+    assert main(["hierarchy", str(path), "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["dimensions"] == [2] and report["algebraic_dimensions"] == [1, 2]
+    turn, last = report["factors"]
+    assert turn == {"dimension": 2, "irreducible": True, "pieces": 2, "field": [1, 0, 1]}
+    assert last["dimension"] == last["pieces"] == 1
+
+
 def test_levels_of_a_hierarchy(folder, capsys):
     capsys.readouterr()
     assert main(["hierarchy", "tree.ode", "--picture", "chain.svg"]) == 0

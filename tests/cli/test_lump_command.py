@@ -110,6 +110,7 @@ def test_json(capsys, tree, tmp_path):
         "quotient_terms": 6,
         "exact": True,
         "checked": True,
+        "not_checked": None,
         "defect": 0.0,
         "partition": [["x1", "x2"], ["x3"], ["x4"]],
         "output": str(small),

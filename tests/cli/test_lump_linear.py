@@ -10,6 +10,10 @@ import symlump as sl
 from symlump import formats
 from symlump.cli.bench.linear import add_options as bench_options
 from symlump.cli.main import main
+from symlump.lumping import lumping as lumping_module
+from symlump.lumping.linear import smallest
+from symlump.proof import check as checker
+from symlump.proof import closure
 
 MODEL = """begin model m
 begin init
@@ -63,6 +67,85 @@ def test_observables_are_variables_views_and_expressions(capsys, model, given):
     assert report["exact"] and report["checked"] and report["smallest"]
     assert report["combinations"] == {"x1": {"x1": "1"}, "y1": {"x2": "1", "x3": "2"}}
     assert report["defects"] == {} and report["defect"] == 0
+
+
+LONG = " + ".join(f"x{i}" for i in range(1, 31))
+
+
+def write_model(tmp_path, *equations):
+    """A file with these equations, of variables that start at 0."""
+    path = tmp_path / "n.ode"
+    names = " ".join(line.split("'")[0] for line in equations)
+    lines = "\n".join(f"  d({line.replace(chr(39), ')', 1)}" for line in equations)
+    path.write_text(
+        f"begin model n\nbegin init\n {names}\nend init\nbegin ODE\n{lines}\nend ODE\nend model\n"
+    )
+    return str(path)
+
+
+def test_json_says_how_few_rows_there_may_be(capsys, monkeypatch, tmp_path):
+    """As the headline does, where a search stops early."""
+    ring = [f"x{i}' = x{i % 30 + 1} - 2*x{i}" for i in range(1, 31)]
+    path = write_model(tmp_path, *ring[:-1], "x30' = x1 + t - 2*x30", "t' = -2*t")
+    asked = (path, "--method", "constrained", "--observable", "x1")
+    _, out, _ = run(capsys, *asked, "--json")
+    report = json.loads(out)
+    assert report["at_least"] is None and report["smallest"] and report["rows"] == 31
+    monkeypatch.setattr(smallest, "LARGE", 10)
+    monkeypatch.setattr(smallest, "SOME", 10)
+    monkeypatch.setattr(smallest, "MOST_TERMS", -1)
+    _, out, _ = run(capsys, *asked, "--json")
+    report = json.loads(out)
+    assert report["at_least"] == report["rows"] == 31 and not report["smallest"]
+    _, out, _ = run(capsys, *asked)
+    assert "none has fewer than 31 rows" in out
+
+
+def test_json_says_what_was_not_checked(capsys, model, monkeypatch):
+    asked = (model, "--method", "constrained", "--observable", "x1")
+    _, out, _ = run(capsys, *asked, "--json")
+    report = json.loads(out)
+    assert report["not_checked"] is report["not_smallest"] is None and report["smallest"]
+    monkeypatch.setattr(closure, "MAX_STEPS", 3)
+    _, out, _ = run(capsys, *asked, "--json")
+    report = json.loads(out)
+    assert report["exact"] and not report["smallest"]
+    assert report["not_smallest"] == "replaying the derivation takes too long"
+    monkeypatch.setattr(checker, "MAX_STEPS", -1000)
+    _, out, _ = run(capsys, *asked, "--json")
+    assert "takes too long" in json.loads(out)["not_checked"]
+    monkeypatch.setattr(lumping_module, "CHECKED_TERMS", 0)
+    for method in ("forward", "backward"):
+        _, out, _ = run(capsys, model, "--method", method, "--json")
+        said = json.loads(out)["not_checked"]
+        _, out, _ = run(capsys, model, "--method", method)
+        assert said and f"({said})" in out
+
+
+def test_notes_on_unknown_functions_are_in_both(capsys, tmp_path):
+    path = write_model(tmp_path, "x' = -exp(x + 2*y)", "y' = y", "z' = -z")
+    for method in (["constrained", "--observable", "x"], ["forward", "--keep", "x"]):
+        _, out, _ = run(capsys, path, "--method", *method, "--json")
+        (note,) = json.loads(out)["notes"]
+        assert "exp is taken as an unknown function" in note
+        _, out, _ = run(capsys, path, "--method", *method)
+        assert out.count(note) == 1
+
+
+@pytest.mark.parametrize("eps", ["0", "100"])
+def test_long_observables_are_cut_in_a_headline(capsys, tmp_path, eps):
+    path = write_model(tmp_path, *(f"x{i}' = -{i}*x{i}" for i in range(1, 31)))
+    asked = (path, "--method", "constrained", "--eps", eps, "--observable", LONG)
+    cut = "x1 + x2 + x3 + x4 + x5 + x6 + x7 + x8 + x9 + x10 + x11 + x12 …"
+    _, out, _ = run(capsys, *asked)
+    assert f"that keeps {cut}, " in out and LONG not in out
+    assert out.count(f"defect of {cut}: ") == (eps != "0")
+    _, out, _ = run(capsys, *asked, "--json")
+    report = json.loads(out)
+    assert report["observables"] == [LONG] and list(report["defects"]) == [LONG] * (eps != "0")
+    twice = [*asked, "--observable", LONG.replace("x30", "2*x30")]
+    _, out, _ = run(capsys, *twice)
+    assert f"that keeps {LONG}, {LONG.replace('x30', '2*x30')}, " in out  # they look the same
 
 
 def test_the_reduced_model_and_its_certificate(capsys, model, tmp_path):

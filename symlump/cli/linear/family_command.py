@@ -145,6 +145,7 @@ def _special(special: SpecialValue) -> dict[str, Any]:
         "value": None if value is None else fraction_text(value),
         "dimension": special.dimension,
         "exact": lumping.exact if lumping else None,
+        "smallest": lumping.smallest if lumping else None,
         "combinations": {
             name: {variable: fraction_text(c) for variable, c in row.items()}
             for name, row in rows.items()

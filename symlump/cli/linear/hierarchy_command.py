@@ -101,7 +101,17 @@ def _report(options: argparse.Namespace, model: Model, chain: Hierarchy) -> dict
         "variables": len(model.ode),
         "terms": model.ode.terms,
         "dimensions": list(chain.dimensions),
+        "algebraic_dimensions": chain.algebraic_dimensions,
         "maximal": chain.maximal,
+        "factors": [
+            {
+                "dimension": factor.dimension,
+                "irreducible": factor.irreducible,
+                "pieces": factor.pieces,
+                "field": factor.field,
+            }
+            for factor in chain.factors
+        ],
         "levels": [
             {
                 "dimension": len(lumping),

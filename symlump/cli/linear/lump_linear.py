@@ -11,6 +11,7 @@ from symlump.cli.answer import Answer
 from symlump.cli.arguments import check_linear, kept_forms, read_observables, reading_forms
 from symlump.cli.outputs import output_lines, write_outputs
 from symlump.cli.reading import note_lines, read_model, sizes
+from symlump.ode.notation import cut_texts
 from symlump.progress import working
 
 if TYPE_CHECKING:
@@ -44,7 +45,8 @@ def run_linear(options: argparse.Namespace, model: Model | None = None) -> Answe
         seconds = time.perf_counter() - start
     with working("checking the result"):
         report = _report(lumping, options, seconds)
-        report["notes"] = list(model.notes)
+        report["notes"] = [*model.notes, *([] if lumping.note is None else [lumping.note])]
+        said = len(report["notes"])
 
     def certificate() -> Certificate:
         """That the lumping is the smallest is claimed where that can be replayed."""
@@ -57,7 +59,7 @@ def run_linear(options: argparse.Namespace, model: Model | None = None) -> Answe
         return lumping.certificate(smallest=replayed)
 
     write_outputs(options, model, lumping, certificate, report)
-    return Answer(lambda: report, lambda: _text(model, lumping, report, options))
+    return Answer(lambda: report, lambda: _text(model, lumping, report, said, options))
 
 
 def _report(lumping: LinearLumping, options: argparse.Namespace, seconds: float) -> dict[str, Any]:
@@ -76,7 +78,10 @@ def _report(lumping: LinearLumping, options: argparse.Namespace, seconds: float)
         "quotient_terms": lumping.quotient.terms,
         "exact": lumping.exact,
         "checked": lumping.exact,
+        "not_checked": lumping.not_checked,
         "smallest": lumping.smallest,
+        "not_smallest": lumping.not_smallest,
+        "at_least": lumping.at_least,
         "defect": lumping.defect,
         "defects": dict(lumping.defects),
         "seconds": seconds,
@@ -90,13 +95,19 @@ def _report(lumping: LinearLumping, options: argparse.Namespace, seconds: float)
 
 
 def _text(
-    model: Model, lumping: LinearLumping, report: dict[str, Any], options: argparse.Namespace
+    model: Model,
+    lumping: LinearLumping,
+    report: dict[str, Any],
+    said: int,
+    options: argparse.Namespace,
 ) -> str:
+    """The report for people; so many of its notes are said above and by the lumping."""
     lines = [
         f"{Path(options.file).name}: {sizes(model)}, lumped in {report['seconds']:.3g} s",
         *note_lines(model),
         str(lumping),
     ]
-    lines += [f"defect of {name}: {value:.4g}" for name, value in lumping.defects.items()]
+    defects = zip(cut_texts(lumping.defects), lumping.defects.values(), strict=True)
+    lines += [f"defect of {name}: {value:.4g}" for name, value in defects]
     lines += output_lines(report, "rows", "--observable")
-    return "\n".join(lines + report["notes"][len(model.notes) :])
+    return "\n".join(lines + report["notes"][said:])

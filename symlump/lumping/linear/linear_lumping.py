@@ -16,7 +16,7 @@ from scipy import sparse
 from symlump.errors import CertificateError, FailureError, MethodError
 from symlump.lumping.linear.quotient import Section
 from symlump.lumping.linear.spaces.exact_matrix import ExactMatrix
-from symlump.lumping.lumping import CHECKED_TERMS, check_state
+from symlump.lumping.lumping import CHECKED_TERMS, check_state, why_not_checked
 from symlump.lumping.rendering import side_by_side, titled_latex
 from symlump.ode.exact import FloatArray
 from symlump.ode.functions.wording import taken_as_unknown, unknown_note, with_unknown
@@ -424,25 +424,35 @@ class LinearLumping:
             return f"{sizes} by ε-linear lumping {self.purpose}, ε = {self.eps:g}, defect {self.defect:.4g}"
         smallest = "the smallest " if self.smallest else ""
         kind = f"{sizes} by {smallest}linear lumping" + f" {self.purpose}".rstrip()
-        if self._may_be_smaller:
+        if self.note is not None:
             kind += with_unknown(self.ode)
-        closure = self._verdicts[1]
-        if self.exact and closure is not None and not closure.accepted:
-            kind += f" (not checked to be the smallest: {closure.reason})"
+        if self.not_smallest is not None:
+            kind += f" (not checked to be the smallest: {self.not_smallest})"
         if self.at_least is not None:
             kind += f" (nearly all is needed: none has fewer than {self.at_least} rows)"
         if self.exact:
             return f"{kind}, exact, proof checked"
-        if self.verdict is None:
-            return f"{kind}, defect 0, proof not checked (large; call .check())"
-        return f"{kind}, defect 0, proof not checked ({self.verdict.reason})"
+        return f"{kind}, defect 0, proof not checked ({self.not_checked})"
 
     @property
-    def _may_be_smaller(self) -> bool:
-        """Whether a smaller lumping could have been missed, as functions are taken as unknown."""
+    def not_checked(self) -> str | None:
+        """Why the proof of an exact lumping was not checked; None where it was, and for a tolerance."""
+        return None if self.exact or not self.is_exact else why_not_checked(self.verdict)
+
+    @property
+    def not_smallest(self) -> str | None:
+        """Why the replay of the derivation does not show an exact lumping to be the smallest."""
+        closure = self._verdicts[1]
+        return closure.reason if self.exact and closure is not None and not closure else None
+
+    @property
+    def note(self) -> str | None:
+        """That a smaller lumping could have been missed, where functions are taken as unknown."""
         found = self.derivation
         beyond = found is not None and bool(found.steps or found.points)
-        return self.smallest and beyond and bool(taken_as_unknown(self.ode))
+        if not (self.smallest and beyond and taken_as_unknown(self.ode)):
+            return None
+        return unknown_note(self.ode, "a smaller lumping")
 
     def _shown(self, most: int, latex: bool) -> list[str]:
         names = self.quotient.variables
@@ -484,8 +494,8 @@ class LinearLumping:
             return f"{self.headline()}; there are none"
         lines = [self.headline(), *self._shown(max_rows, latex=False)]
         lines.append(self.quotient.to_text(max_equations=max_equations))
-        if self._may_be_smaller:
-            lines.append(f"note: {unknown_note(self.ode, 'a smaller lumping')}")
+        if self.note is not None:
+            lines.append(f"note: {self.note}")
         return "\n".join(lines)
 
     def to_latex(self, max_rows: int = 12, max_equations: int = 20) -> str:

@@ -41,7 +41,7 @@ from symlump.lumping.linear.splitting.polynomial_matrices import (
 )
 from symlump.lumping.lump import lump
 from symlump.memory import memory_errors
-from symlump.ode.notation import Term, count_text, signed_sum
+from symlump.ode.notation import Term, count_text, cut_texts, signed_sum
 from symlump.ode.polynomial import PolynomialODE
 from symlump.ode.substitute import substitute
 from symlump.ode.system import ODE
@@ -173,7 +173,7 @@ class LumpingFamily:
         >>> lump_family(ODE.from_text("x' = -x; y' = -2*y"), "k", ["x + k*y"]).headline()
         'smallest linear lumpings that keep x + k*y: 2 rows, fewer at 1 value of k'
         """
-        kept = ", ".join(self.observables)
+        kept = ", ".join(cut_texts(self.observables))
         text = f"smallest linear lumpings that keep {kept}: {count_text(self.dimension, 'row')}, fewer at "
         count = sum(len(special.polynomial) - 1 for special in self.special)
         return f"{text}{count_text(count, 'value') if count else 'no value'} of {self.parameter}"

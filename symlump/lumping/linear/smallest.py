@@ -35,6 +35,7 @@ from symlump.lumping.linear.spaces.small import MOST_TERMS, close_small
 from symlump.lumping.linear.spaces.small_quotient import small_quotient
 from symlump.lumping.linear.spaces.small_terms import Row, Terms
 from symlump.ode.exact import ExactArray, prime_for
+from symlump.ode.notation import cut_texts
 from symlump.ode.polynomial import PolynomialODE
 from symlump.ode.system import ODE
 
@@ -198,9 +199,15 @@ def _by_rows(
 
 
 def purpose(forms: Iterable[str]) -> str:
-    """What a lumping is for, as it stands in its headline."""
+    """What a lumping is for, as it stands in its headline.
+
+    Examples
+    --------
+    >>> purpose([" + ".join(f"x{i}" for i in range(20)), "x1"])
+    'that keeps x0 + x1 + x2 + x3 + x4 + x5 + x6 + x7 + x8 + x9 + x10 + x11 …, x1'
+    """
     names = list(forms)
-    shown = ", ".join(names[:4])
+    shown = ", ".join(cut_texts(names)[:4])
     return f"that keeps {shown}" + (f" and {len(names) - 4} more" if len(names) > 4 else "")
 
 

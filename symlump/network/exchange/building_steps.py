@@ -26,7 +26,7 @@ class StepBuilder(Arranger):
         if has_samples(pieces):
             raise NetworkError(f"{name}: takes some of the samples; {EACH_SAMPLE}")
         others = [p for k, a in enumerate(x.axes) if k != axis for p in a if p.axis >= 0]
-        if pieces and not others:  # places of a value that was flattened
+        if any(p.axis for p in pieces) and not others:  # places of a value that was flattened
             x = self.flattened(name, x)
             pieces = x.axes[axis]
         if pieces and all(p.axis == 0 for p in pieces):

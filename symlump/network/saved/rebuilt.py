@@ -33,7 +33,7 @@ _PLAIN = re.compile(
 )  # part of the name of a tensor; it stands in the code of the module
 #: Bytes of all values of two samples together; what takes more is refused before it is computed.
 MAX_VALUES = 1 << 32
-#: Where a module stands whose tensors have no prefix.
+#: Where recurrent cells stand whose tensors have no prefix.
 _WHOLE = "module_itself"
 _CELLS = ("RNN", "LSTM", "GRU", "RNNCell", "LSTMCell", "GRUCell")
 
@@ -137,7 +137,8 @@ def _rebuilt(plan: Any, file: TensorFile) -> tuple[fx.GraphModule, Steps]:
     """The module of steps, with shapes and no numbers yet, and the steps."""
     steps, root = Steps.of(plan), nn.Module()
     for prefix, (kind, options) in steps.modules.items():
-        owner, last = _place(root, prefix or _WHOLE)
+        whole = _WHOLE if kind in _CELLS else ""
+        owner, last = _place(root, prefix or whole)
         owner.add_module(last, _new_module(prefix, kind, options, file))
     for name in steps.tensors:
         owner, last = _place(root, name)

@@ -357,6 +357,8 @@ def _format_of(path: str | Path, format: str | None, reading: bool = False) -> s
         export = translated.export_of(suffix) if reading else None
         if export is not None:
             raise FileFormatError(f"{path} is {export}")
+        if reading and Path(path).is_dir():
+            raise FileFormatError(f"{path} is a folder; give a file in it")
         raise FileFormatError(
             f"{path}: unknown suffix {suffix!r}{did_you_mean(suffix, suffixes, 'known are ')}"
             f"{', '.join(suffixes)}"

@@ -35,9 +35,21 @@ _EXPORTS = {
     ".vcml": "a file of Virtual Cell: export SBML there (File, Export)",
     ".sbproj": "a project of SimBiology: sbmlexport(model, 'model.xml') in MATLAB",
     ".drn": f"a file of Storm: from a PRISM model, {_PRISM} writes what is read",
-} | dict.fromkeys(
-    (".pm", ".sm", ".nm", ".prism"), f"a model of PRISM: {_PRISM} writes what is read"
-)
+    ".nnet": "a network in the format NNet: translate it into ONNX (nnet2onnx, of NNet), which symlump reads",
+    ".m": "a program of MATLAB: write its equations as text (.txt), x' = -k*x",
+    ".lab": "labels of a Markov chain: read the chain (.tra) with them, --labels",
+    ".sta": "the states of a Markov chain: read the chain (.tra) with them, --states",
+    **dict.fromkeys(
+        (".pm", ".sm", ".nm", ".prism"), f"a model of PRISM: {_PRISM} writes what is read"
+    ),
+    **dict.fromkeys(
+        (".srew", ".trew", ".rew"),
+        "rewards of a Markov chain: read the chain (.tra) with them, --rewards",
+    ),
+    **dict.fromkeys(
+        (".h5", ".keras"), "a file of Keras or HDF5: of a network, export ONNX, which symlump reads"
+    ),
+}
 
 
 def export_of(suffix: str) -> str | None:

@@ -101,7 +101,7 @@ def test_what_is_not_text(tmp_path, content, message):
 def test_files_that_cannot_be_read(tmp_path, monkeypatch):
     for bad, message in (
         (tmp_path / "none.ode", "cannot be read"),
-        (tmp_path, "unknown suffix"),
+        (tmp_path, "is a folder; give a file in it"),
         (tmp_path / "m.zip", "known are .ode, ._ode, .net, .tra, .xml, .sbml, .txt"),
         ("\0.ode", "cannot be read"),
     ):

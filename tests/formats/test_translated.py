@@ -137,11 +137,15 @@ def test_what_is_no_model(text, message, tmp_path, monkeypatch):
         sl.read(path)
 
 
-@pytest.mark.parametrize("suffix", [".cellml", ".omex", ".cps", ".pm", ".drn"])
+@pytest.mark.parametrize(
+    "suffix",
+    [".cellml", ".omex", ".cps", ".pm", ".drn", ".nnet", ".h5", ".lab", ".sta", ".trew", ".m"],
+)
 def test_other_formats_are_told_what_to_export(suffix, tmp_path):
     path = tmp_path / f"m{suffix}"
     path.write_text("x")
-    with pytest.raises(FileFormatError, match=f"m{suffix} is a?.*(SBML|exporttrans)"):
+    what = "(SBML|exporttrans|ONNX|read the chain|as text)"
+    with pytest.raises(FileFormatError, match=f"m{suffix} is a?.*{what}"):
         sl.read(path)
     with pytest.raises(FileFormatError, match="unknown suffix"):
         sl.write(sl.ODE.from_text("x' = -x"), path)

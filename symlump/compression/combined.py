@@ -47,6 +47,8 @@ _ROUNDING = 1e-12
 _IN_SINGLE = 1e-3
 #: Beyond this change of outputs nothing imitates the network.
 _FAR = 0.5
+#: Where most samples are off by less than this share of the change by another, it is clearly nearer.
+_CLEARLY = 0.9
 #: Of samples that are given, one in so many decides between results that were fitted on the others. Which
 #: ones is drawn: samples may come in an order, and every fourth of a Sobol sequence fills a corner of the box.
 _ONE_IN = 4
@@ -420,8 +422,8 @@ class CombinedPlan(NetworkPlan):
 def _nearest(tried: list[tuple[float, float, Recipe]], few: bool) -> tuple[float, Recipe]:
     """What changes the outputs least, and how much that is.
 
-    Where nothing imitates the network, single samples of few are so far off that they would outweigh the rest;
-    what is right for most of them is the nearer one then.
+    Single samples of few may be so far off that they would outweigh the rest. Where nothing imitates the
+    network, or where another is clearly nearer to most samples, what is right for most is the nearer one.
 
     Parameters
     ----------
@@ -432,8 +434,9 @@ def _nearest(tried: list[tuple[float, float, Recipe]], few: bool) -> tuple[float
     """
     # Of equal ones min takes the first, which is the simplest; rounding does not make a difference.
     best = min(tried, key=lambda found: max(found[0], _ROUNDING))
-    if few and best[0] > _FAR:
-        best = min(tried, key=lambda found: found[1])
+    for_most = min(tried, key=lambda found: max(found[1], _ROUNDING))
+    if few and (best[0] > _FAR or for_most[1] < _CLEARLY * best[1]):
+        best = for_most
     return best[0], best[2]
 
 

@@ -234,9 +234,11 @@ def test_one_sample_counts_as_off_by_the_spread_at_most():
     assert cut == pytest.approx((0.4, far**0.5), rel=0.1)
 
 
-def test_where_nothing_imitates_the_network_most_samples_decide():
+def test_where_another_is_clearly_nearer_to_most_samples_they_decide():
     near, far = Recipe("AFDE", 10), Recipe("dependence", 10)
-    assert _nearest([(0.4, 0.4, near), (0.45, 0.1, far)], few=True) == (0.4, near)
+    assert _nearest([(0.4, 0.4, near), (0.45, 0.37, far)], few=True) == (0.4, near)
+    assert _nearest([(0.4, 0.4, near), (0.45, 0.35, far)], few=True) == (0.45, far)
+    assert _nearest([(0.4, 0.4, near), (0.45, 0.1, far)], few=False) == (0.4, near)
     assert _nearest([(0.6, 0.6, near), (0.7, 0.3, far)], few=True) == (0.7, far)
     assert _nearest([(0.6, 0.6, near), (0.7, 0.3, far)], few=False) == (0.6, near)
     assert _nearest([(1e-16, 1e-16, near), (0.0, 0.0, far)], few=True) == (1e-16, near)

@@ -15,8 +15,8 @@ from sympy import QQ, ZZ
 from sympy.polys.matrices import DomainMatrix
 
 import symlump as sl
-from symlump.errors import CertificateError, InputError, MethodError, VariableError
-from symlump.lumping.linear import approximate, linear_lumping, smallest
+from symlump.errors import CertificateError, FailureError, InputError, MethodError, VariableError
+from symlump.lumping.linear import approximate, linear_lumping, smallest, walk
 from symlump.lumping.linear.readable import readable
 from symlump.lumping.linear.spaces import invariant, sections
 from symlump.lumping.linear.spaces import small as small_systems
@@ -783,6 +783,57 @@ def test_large_systems_are_walked_as_small_ones_are(seed, size, quadratic):
         assert np.linalg.norm(outside, 2) == pytest.approx(defect, rel=1e-5, abs=1e-6 * large.scale)
         before, done = dimension, defect
     assert before == len(exact.pivots) and done == 0
+
+
+@settings(max_examples=8)
+@given(st.integers(0, 2**32 - 1), st.integers(2, 60))
+def test_a_walk_in_blocks_is_the_walk_in_full_where_one_direction_sticks_out(seed, size):
+    """From one observable of a linear system each space reaches one further direction."""
+    generator = np.random.default_rng(seed)
+    names = [f"x{i}" for i in range(size)]
+    sources = [names[i] for i in generator.permutation(size)]
+    reactions = [
+        ({a: 1}, {b: 1}, round(1 + float(generator.random()), 3))
+        for a, b in zip(sources, [*sources[1:], sources[0]], strict=True)
+    ]
+    ode = sl.PolynomialODE.from_reactions(reactions, names)
+    path = approximate.Path(smallest.Search(ode, sl.Constrained(names[:1]).forms(ode)))
+    given_to = path.walk.family, path.start, path.walk.exact
+    large, full = BlockWalk(*given_to), FullWalk(*given_to)
+    while (step := full.advance()) is not None:
+        dimension, defect = large.advance()
+        assert dimension == step[0] and defect == pytest.approx(step[1], rel=1e-8)
+        assert len(large._images) <= 1
+        if defect:
+            one, two = large.basis(dimension), full.basis(dimension)
+            assert np.linalg.norm(one - one @ two.T @ two, 2) < 1e-8
+    assert large.advance() is None and dimension == size and not defect
+
+
+def test_a_space_whose_defect_rounds_to_zero_is_not_the_exact_one():
+    """Of floats, which are dyadic rationals: they are not the decimals for which fewer rows will do."""
+    ode = sl.ODE.from_text(
+        "x0' = 2*k - x0 - x2 + 2439*x3/1000 + 93931*x4/1000000; x2' = -439*x3/1000; x3' = 0; "
+        "x4' = 189*x4/1000",
+        parameters=["k"],
+    )
+    for weight, exact in ((Fraction(-79, 1000), 2), (-0.079, 3)):
+        plan = sl.Constrained([{"x0": 1, "x2": 1, "x3": -2, "x4": weight}]).plan(ode)
+        steps = {step.dimension: step.eps for step in plan.steps()}
+        assert plan.size(0.0) == len(plan.at(0.0)) == exact == max(steps) and steps[exact] == 0
+        assert plan.size(0.1) == len(plan.at(0.1)) == 2 and steps[2] < 1e-12
+        assert plan.size(0.9) == len(plan.at(0.9)) == 1
+
+
+def test_rows_that_have_no_room_are_refused(monkeypatch):
+    """Within a tolerance rows are dense; where they are too long, one is told how many there may be."""
+    ode = sl.ODE.from_text("; ".join(f"x{i}' = x{(i + 1) % 12} - {i + 2}*x{i}" for i in range(12)))
+    monkeypatch.setattr(walk, "LARGE", 3)
+    assert len(sl.lump(ode, sl.Constrained("x0", eps=0.5))) == 12
+    monkeypatch.setattr(walk, "_MOST_NUMBERS", 60)
+    with pytest.raises(FailureError, match="more than 5 rows for this tolerance, of 12 variables"):
+        sl.lump(ode, sl.Constrained("x0", eps=0.5))
+    assert len(sl.lump(ode, sl.Constrained("x0", eps=2))) == 1
 
 
 @settings(max_examples=6)

@@ -90,7 +90,7 @@ def lumping_at(path: Path, method: Constrained) -> LinearLumping:
     Raises
     ------
     FailureError
-        If the exact lumping has more than 150 rows, and the system more than ten thousand variables; or
+        If the exact lumping has more than 150 rows, and those within ε more than 10⁸ numbers; or
         functions in the quotient take too long to multiply out.
     """
     point = path.at(method.eps)

@@ -22,6 +22,7 @@ from functools import cached_property
 from math import factorial
 
 import numpy as np
+from scipy import sparse
 
 from symlump.lumping.forward import Forward
 from symlump.lumping.linear.spaces.coefficients import jacobian_coefficients
@@ -31,7 +32,6 @@ from symlump.lumping.partition import Partition
 from symlump.lumping.refinement.refine import coarsest
 from symlump.lumping.tolerance.reference import exact_quotient
 from symlump.ode.exact import ExactArray, FloatArray
-from symlump.ode.monomials import ranges, starts_of
 from symlump.ode.polynomial import PolynomialODE
 from symlump.ode.system import ODE
 
@@ -103,15 +103,13 @@ class SummedSystem:
         """Rows in the sums as rows in the variables."""
         if not self.merged:
             return rows
-        sizes = self.partition.sizes
-        members = np.argsort(self.partition.labels, kind="stable")
-        lengths = sizes[rows.columns]
-        owners = np.repeat(rows.owners, lengths)
-        columns = members[ranges((np.cumsum(sizes) - sizes)[rows.columns], lengths)]
-        order = np.lexsort((columns, owners))
-        entry = np.repeat(np.arange(rows.columns.size, dtype=np.int64), lengths)[order]
-        indptr = starts_of(owners, rows.shape[0])
-        return ExactMatrix(indptr, columns[order], rows.values.take(entry), len(self.ode))
+        every, size = np.arange(len(self.ode)), (len(self), len(self.ode))
+        sums = sparse.csc_array((np.ones_like(every), (self.partition.labels, every)), size)
+        numbers = np.arange(1, rows.columns.size + 1)
+        found = sparse.csr_array((numbers, rows.columns, rows.indptr), rows.shape) @ sums.tocsr()
+        found.sort_indices()
+        indptr, columns = found.indptr.astype(np.int64), found.indices.astype(np.int64)
+        return ExactMatrix(indptr, columns, rows.values.take(found.data - 1), len(self.ode))
 
     def narrow(self, rows: ExactMatrix) -> ExactMatrix:
         """Rows in the variables that are combinations of the sums, in these."""

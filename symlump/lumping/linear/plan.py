@@ -94,7 +94,7 @@ class ConstrainedPlan(Plan[LinearLumping]):
         Raises
         ------
         FailureError
-            If the exact lumping has more than 150 rows, and the system more than ten thousand variables; or
+            If the exact lumping has more than 150 rows, and those within ε more than 10⁸ numbers; or
             functions in the quotient within ε take too long to multiply out.
         """
         return lumping_at(self.path, self.method.within(eps)) if eps else self._exact

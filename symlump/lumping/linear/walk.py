@@ -27,9 +27,16 @@ _SQUARES, _TELLING = 40, 1e-5
 _ALIKE = 1e-10
 #: In large systems directions this near to the largest are added with it.
 _TOGETHER = 0.8
-#: Exact lumpings with more rows are walked to in blocks; above this many variables there is no room for G.
-LARGE, _MOST_VARIABLES = 150, 10_000
-_BLOCK, _ROUNDS = 32, 60
+#: Exact lumpings with more rows are walked to in blocks. A basis has at most so many numbers.
+LARGE, _MOST_NUMBERS = 150, 100_000_000
+#: Vectors of a block, at least and at most; directions of new images in it; steps of a Krylov space; rounds.
+_LEAST_BLOCK, _BLOCK, _FRESH, _POWERS, _ROUNDS = 6, 32, 4, 8, 60
+#: What is left of a vector, beside its length, where it is inside a space but for rounding.
+_NOTHING = 1e-9
+#: How far the vector of the largest eigenvalue, and others that are added, may be from eigenvectors.
+_LARGEST_ERROR, _OTHER_ERRORS = 1e-4, 1e-2
+#: Images this small beside the largest coefficient are rounding.
+_FAR_BELOW = 1e-11
 #: A Gram matrix squares: what is this small beside the largest coefficient is not told from 0.
 _SQUARED_ROUNDING = 1e-7
 
@@ -141,8 +148,8 @@ class FullWalk(SpaceWalk):
             self._gram = np.diag(singular**2)[count:, count:]
         self._done = dimension
         self._dimension += count
-        self._over = singular[0] == 0
-        return dimension, float(singular[0])
+        # Only the exact lumping is known to have none.
+        return dimension, max(float(singular[0]), _DUST * self.scale)
 
     def _spectrum(self) -> tuple[FloatArray, FloatArray]:
         """All singular values outside the space, descending, with their right vectors in the frame's rest."""
@@ -220,27 +227,24 @@ class FullWalk(SpaceWalk):
 class BlockWalk(SpaceWalk):
     """With the largest eigenvalues only, by block iteration from those of the step before.
 
-    Directions within a fifth of the largest are added together. Work and memory per step are those of a few
-    products of G, dense, with a block of vectors; so all of it grows like variables² · rows.
+    Directions within a fifth of the largest are added together. G is never written out: of matrices with
+    entries in many columns the images outside the space are kept, as few as have the same G; of the others,
+    whose images have few entries, the sum of their squares, which is sparse. So a step takes a few products
+    with these, and the way to d rows about variables · d² operations. In a linear system there are no more
+    directions than rows were added last, and no iteration.
     """
 
     def __init__(self, family: MatrixFamily, start: FloatArray, exact: InvariantSpace) -> None:
         super().__init__(family, start, exact)
-        if family.size > _MOST_VARIABLES:
-            raise FailureError(
-                f"a tolerance for {family.size} variables, or sums of those that the observables do not tell "
-                f"apart, takes a matrix of {family.size}² numbers; the most is {_MOST_VARIABLES}. Without a "
-                "tolerance (eps=0) there is no such limit"
-            )
-        n, self.size = family.size, len(exact.pivots)
-        self._rows = np.zeros((self.size, n))
-        self._rows[: self.start_rank] = np.linalg.svd(start, full_matrices=False)[2][
-            : self.start_rank
-        ]
-        self._dimension = self.start_rank
-        self._gram = np.zeros((n, n))
-        self._block = np.random.default_rng(0).standard_normal((n, _BLOCK))
-        self._fresh, self._over = self.start_rank, False
+        self.size = len(exact.pivots)
+        self._rows = np.linalg.svd(start, full_matrices=False)[2][: self.start_rank]
+        #: What dense images have outside the space, inside the exact lumping.
+        self._images, self._most_images = np.zeros((0, family.size)), 0
+        self._random = np.random.default_rng(0)
+        self._dimension = 0
+        self._block = np.zeros((family.size, 0))
+        self._over = False
+        self._add(self._rows)
 
     def advance(self) -> tuple[int, float] | None:
         """Dimension and defect of the next space; None after the exact one."""
@@ -248,14 +252,13 @@ class BlockWalk(SpaceWalk):
             return None
         dimension = self._dimension
         if dimension < self.size:
-            self._add_images(self._rows[dimension - self._fresh : dimension])
             squares, vectors = self._largest()
             defect = float(np.sqrt(max(squares[0], 0.0)))
             if defect > _SQUARED_ROUNDING * self.scale:
                 count = int(np.sum(squares >= _TOGETHER**2 * squares[0]))
-                self._fresh = min(count, self.size - dimension)
-                self._rows[dimension : dimension + self._fresh] = vectors[:, : self._fresh].T
-                self._dimension += self._fresh
+                count = min(count, _BLOCK, self.size - dimension)
+                self._block = vectors[:, count:]
+                self._add(vectors[:, :count].T)
                 return dimension, defect
         self._over = True
         return self.size, 0.0
@@ -264,19 +267,52 @@ class BlockWalk(SpaceWalk):
         """An orthonormal basis of a space that was reached."""
         return self._rows[:dimension]
 
-    def _add_images(self, rows: FloatArray) -> None:
-        """Add Σ_k (r·J_k)ᵀ(r·J_k) for some rows r."""
+    def _add(self, rows: FloatArray) -> None:
+        """Add orthonormal rows to the space, and their images to what is outside."""
+        done, count, n = self._dimension, len(rows), self.family.size
+        if (done + count) * n > _MOST_NUMBERS:
+            raise FailureError(
+                f"more than {done} rows for this tolerance, of {n} variables, or sums of those that the "
+                f"observables do not tell apart, are more than {_MOST_NUMBERS} numbers; a larger tolerance "
+                "takes fewer, and without one (eps=0) there is no such limit"
+            )
+        if done + count > len(self._rows):  # room for as many again
+            self._rows = np.vstack([self._rows, np.zeros((max(done, count), n))])
+        self._rows[done : done + count] = rows
+        self._dimension += count
+        self._images -= (self._images @ rows.T) @ rows
         values = rows @ self.unfolded
-        for part in self._wide:
-            images = values[:, part]
-            columns = self.family.columns[part]
-            self._gram[np.ix_(columns, columns)] += images.T @ images
-        left, right, target, place = self._pairs
+        self._add_narrow(values)
+        fresh = np.zeros((len(self._wide) * count, n))
+        for k, part in enumerate(self._wide):
+            fresh[k * count : (k + 1) * count, self.family.columns[part]] = values[:, part]
+        self._images = np.vstack([self._images, self._outside(fresh.T).T])
+        if len(self._images) <= _BLOCK or len(self._images) > self._most_images:
+            self._images = self._compressed(self._images)
+            self._most_images = 2 * max(len(self._images), _BLOCK)
+        if not self._pairs[2].nnz and len(self._images) <= _BLOCK:
+            self._block = self._images.T  # there is nothing else
+            return
+        # What is new has directions in the images of what was added; others may have been missed.
+        mixed = self._times(rows.T)
+        few = self._random.standard_normal((count, min(_FRESH, count)))
+        others = self._random.standard_normal((n, 2))
+        self._block = np.hstack([self._block[:, :_BLOCK], mixed @ few, others])
+
+    def _compressed(self, images: FloatArray) -> FloatArray:
+        """As few orthogonal rows as have the same Gram matrix, but for what is far below rounding."""
+        _, size, directions = np.linalg.svd(images, full_matrices=False)
+        count = int(np.sum(size > _FAR_BELOW * self.scale))
+        return np.asarray(size[:count, None] * directions[:count])
+
+    def _add_narrow(self, values: FloatArray) -> None:
+        """Add Σ_k (r·J_k)ᵀ(r·J_k) of matrices with entries in few columns."""
+        left, right, pattern, place = self._pairs
         step = max(1, 2**22 // max(1, left.size))
         for start in range(0, len(values), step):
             some = values[start : start + step]
             added = np.einsum("ij,ij->j", some[:, left], some[:, right])
-            self._gram.ravel()[target] += np.bincount(place, added, target.size)
+            pattern.data += np.bincount(place, added, pattern.data.size)
 
     @cached_property
     def _wide(self) -> list[slice]:
@@ -288,8 +324,8 @@ class BlockWalk(SpaceWalk):
         return [slice(a, b) for a, b in pairs if b - a > many]
 
     @cached_property
-    def _pairs(self) -> tuple[IntArray, IntArray, IntArray, IntArray]:
-        """Pairs of kept columns of one narrow matrix; their places in G, and which of these is whose."""
+    def _pairs(self) -> tuple[IntArray, IntArray, sparse.csr_array, IntArray]:
+        """Pairs of kept columns of a narrow matrix; the sparse part of G, and which entry of it is whose."""
         _, owner = self.places
         narrow = np.ones(owner.size, dtype=bool)
         for part in self._wide:
@@ -299,11 +335,17 @@ class BlockWalk(SpaceWalk):
         lengths = np.repeat(count, count)
         left = np.repeat(kept, lengths)
         right = kept[ranges(np.repeat(first, count), lengths)]
-        columns = self.family.columns
-        target, place = np.unique(
-            columns[left] * self.family.size + columns[right], return_inverse=True
-        )
-        return left, right, target, place.ravel()
+        columns, n = self.family.columns, self.family.size
+        target, place = np.unique(columns[left] * n + columns[right], return_inverse=True)
+        starts = np.searchsorted(target, n * np.arange(n + 1))
+        entries = np.zeros(target.size), target % n, starts
+        return left, right, sparse.csr_array(entries, shape=(n, n)), place.ravel()
+
+    def _times(self, block: FloatArray) -> FloatArray:
+        """G times a block of columns."""
+        pattern = self._pairs[2]
+        product = self._images.T @ (self._images @ block)
+        return np.asarray(product + pattern @ block if pattern.nnz else product)
 
     def _outside(self, block: FloatArray) -> FloatArray:
         """What a block has outside the space and, where that is not everything, inside the exact lumping."""
@@ -314,25 +356,41 @@ class BlockWalk(SpaceWalk):
 
     def _largest(self) -> tuple[FloatArray, FloatArray]:
         """The largest eigenvalues outside the space, descending, with orthonormal vectors outside it."""
-        block = self._block
+        block = self._new_directions(self._block, np.zeros((self.family.size, 0)))
         for _ in range(_ROUNDS):
-            # Rayleigh and Ritz on the block and its images: two steps of a Krylov space at once.
-            parts = [np.linalg.qr(self._outside(block))[0]]
-            for _ in range(2):
-                parts.append(np.linalg.qr(self._outside(self._gram @ parts[-1]))[0])
-            space = np.linalg.qr(self._outside(np.hstack(parts)))[0]
-            moved = self._outside(self._gram @ space)
+            # Rayleigh and Ritz on the block and its images: some steps of a Krylov space at once.
+            space = block
+            moved = last = self._times(block)
+            for _ in range(_POWERS):
+                newest = self._new_directions(last, space)
+                if not newest.shape[1]:
+                    break
+                last = self._times(newest)
+                space, moved = np.hstack([space, newest]), np.hstack([moved, last])
             values, turn = np.linalg.eigh(space.T @ moved)
-            order = np.argsort(values)[::-1][:_BLOCK]
-            values, turn = values[order], turn[:, order]
-            block = space @ turn
-            rest = moved @ turn[:, :1] - values[0] * block[:, :1]
-            # The error of an eigenvalue is of the order of the square of this.
-            if np.linalg.norm(rest) <= 1e-4 * abs(values[0]):
+            values, turn = values[::-1], turn[:, ::-1]
+            top = max(1, int(np.sum(values[:_BLOCK] >= _TOGETHER**2 * values[0])))
+            kept = min(max(_LEAST_BLOCK, 2 * top), _BLOCK)
+            block = space @ turn[:, :kept]
+            # Where more are within a fifth than are added at once, any of them will do.
+            few = turn[:, : top if top < _BLOCK else 1]
+            rest = self._outside(moved @ few) - space @ few * values[: few.shape[1]]
+            error = np.linalg.norm(rest, axis=0) / abs(values[0])
+            # The errors of eigenvalues are of the order of the squares of these.
+            if error[0] <= _LARGEST_ERROR and error.max() <= _OTHER_ERRORS:
                 break
-        self._block = block
-        clean = np.linalg.qr(self._outside(block))[0]
-        return values, clean
+        return values[:kept], np.linalg.qr(self._outside(block))[0]
+
+    def _new_directions(self, block: FloatArray, space: FloatArray) -> FloatArray:
+        """Orthonormal columns for what a block has outside the space that was reached, and outside another."""
+        for least in (
+            _NOTHING * float(np.linalg.norm(block)),
+            0.5,
+        ):  # twice, for what is nearly inside
+            block = self._outside(block)
+            block, triangle = np.linalg.qr(block - space @ (space.T @ block))
+            block = block[:, np.abs(np.diag(triangle)) > least]
+        return np.asarray(block)
 
 
 def _starts(place: IntArray) -> IntArray:

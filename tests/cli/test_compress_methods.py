@@ -169,6 +169,13 @@ def test_a_number_that_is_not_finite_is_named_by_its_place(capsys, folder):
     assert code == 2 and "hole.csv: nan in column 2 of sample 4" in err
 
 
+def test_a_row_of_another_length_is_named(capsys, folder):
+    (folder / "ragged.csv").write_text("a,b,c,d\n1,2,3,4\n1,2,3,4\n1,2,3\n")
+    code, _, err = compress(capsys, folder, "--retain", "0.5", "--data", folder / "ragged.csv")
+    assert code == 2 and "ragged.csv cannot be read" in err
+    assert "row 3 has 3 columns, the rows before it 4" in err
+
+
 def test_what_is_no_array_of_samples(capsys, folder):
     np.save(folder / "odd.npy", np.array([{}], dtype=object), allow_pickle=True)
     np.save(folder / "flat.npy", np.zeros(6))

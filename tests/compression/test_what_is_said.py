@@ -76,6 +76,21 @@ def test_what_overflows_is_named(name):
             sl.compress(net, USERS[name](np.full((50, 3), 1e300)))
 
 
+@pytest.mark.parametrize("size", [1e300, 1e160])
+@pytest.mark.parametrize("units", [6, 256])
+def test_samples_whose_squares_overflow_are_refused_by_afde(size, units):
+    """The values themselves may be finite."""
+    rng = np.random.default_rng(0)
+    net = sl.Network.dense(
+        [rng.standard_normal(shape) for shape in ((units, 3), (units, units), (2, units))],
+        activation="relu",
+    )
+    with pytest.raises(
+        MethodError, match="overflow on inputs as in these samples; state how large"
+    ):
+        sl.compress(net, sl.AFDE(retain=0.5, inputs=size * rng.standard_normal((50, 3))))
+
+
 @pytest.mark.parametrize("name", ["AFDE", "Dependence"])
 @pytest.mark.parametrize("x", [np.ones((1, 3)), np.ones((50, 3)), np.zeros((50, 3))])
 def test_inputs_that_tell_nothing_apart(name, x):

@@ -91,6 +91,10 @@ def _table(path: Path) -> Any:
         lines = lines[1:]  # a header
     if not lines:
         raise ValueError("it has no rows of numbers")
+    counts = [line.count(",") + 1 for line in lines]
+    for number, count in enumerate(counts, start=1):
+        if count != counts[0]:
+            raise ValueError(f"row {number} has {count} columns, the rows before it {counts[0]}")
     return np.loadtxt(lines, delimiter=",", ndmin=2)
 
 

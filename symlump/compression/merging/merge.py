@@ -33,6 +33,7 @@ from math import ceil, inf, prod, sqrt
 
 import numpy as np
 
+from symlump.compression.images import Images
 from symlump.compression.merging.effect import read_effects
 from symlump.compression.merging.means import loss_with_means, mean_matrix
 from symlump.compression.merging.reference import Merged
@@ -51,6 +52,7 @@ from symlump.compression.merging.values import (
     values_to_fit,
 )
 from symlump.compression.merging.ward import Tree
+from symlump.compression.moments import Normal
 from symlump.errors import FailureError
 from symlump.lumping.tolerance.linkage import Linkage
 from symlump.network.network import Network
@@ -161,7 +163,7 @@ class Merging:
                 read,
                 linkage,
                 list(dict.fromkeys(units)),
-                repr(inputs),
+                repr(inputs) if isinstance(inputs, Normal | Images) else "these samples",
                 memory,
             )
             if not wide:

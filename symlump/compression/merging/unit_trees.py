@@ -57,7 +57,8 @@ def unit_trees(
         for axis, at in places[node.name]:
             weights = read[node.name][at].sum(axis=1)
             columns = features(h, at)
-            if not (np.isfinite(columns).all() and np.isfinite(weights).all()):
+            most = np.float64(np.abs(columns).max(initial=0.0))
+            if not (np.isfinite(most**2 * len(columns)) and np.isfinite(weights).all()):
                 raise SubjectError(
                     f"units of this network overflow on inputs as in {inputs}; state how large inputs are, "
                     "as in AFDE(inputs=Normal(mean, covariance)), or use relative_to='layer' with refit=False"

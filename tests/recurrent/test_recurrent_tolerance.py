@@ -358,6 +358,15 @@ def test_state_dicts_that_do_not_say_enough() -> None:
     ] == ["h2"]
     with pytest.raises(NetworkError, match="h3 is not a dense layer with 3 columns"):
         saved_recurrent(states | heads, readers=["h3"])
+    for shape in ((1, 3, 1), (4, 3, 2, 2)):
+        channels = {"head.weight": torch.zeros(shape), "head.bias": torch.zeros(shape[0])}
+        with pytest.raises(
+            NetworkError, match=r"head.weight has shape .* may read the 3 units of a.l0"
+        ):
+            saved_recurrent(states | channels)
+        assert saved_recurrent(states | heads | channels).network.readers[0].name == "h1"
+    before = {"conv.weight": torch.zeros(3, 5, 1)}
+    assert not saved_recurrent(states | before).network.readers
     embedding = {"embed.weight": torch.zeros(9, 3)}
     assert not saved_recurrent(states | embedding).network.readers
     with pytest.raises(NetworkError, match="has 3, 9 or 12 rows"):

@@ -275,6 +275,19 @@ def _cell(
     return cell_of(kind, parts, backward)
 
 
+def _demand_no_convolution(
+    tensors: dict[str, torch.Tensor], reads: tuple[str, ...], width: int
+) -> None:
+    """Refuse a convolution that may read the units: it would keep a channel for each of those that merge."""
+    for name, tensor in tensors.items():
+        if name.endswith("weight") and tensor.ndim > 2 and tensor.shape[1] == width:
+            raise NetworkError(
+                f"{name} has shape {tuple(tensor.shape)}, and may read the {width} units of "
+                f"{', '.join(reads)}, which a state dict does not say; compress the module in torch, "
+                "symlump.compress(model, …), where its forward pass says what reads what"
+            )
+
+
 def _dense(
     tensors: dict[str, torch.Tensor],
     reads: tuple[str, ...],
@@ -295,6 +308,8 @@ def _dense(
             f"{', '.join(fitting)} could each read the {width} units of {', '.join(reads)}; say which do: "
             f"--layers {fitting[0]}"
         )
+    if readers is None and not fitting:
+        _demand_no_convolution(tensors, reads, width)
     missing = [name for name in readers or () if name not in fitting]
     if missing:
         raise NetworkError(

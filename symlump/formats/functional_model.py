@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
-
 from symlump.errors import FileFormatError, InputError
 from symlump.formats.events import claim, settled_events
 from symlump.formats.flat import FlatModel
 from symlump.formats.model import Model
-from symlump.formats.polynomial_model import put_in, value_of, values_at_start, views_of
-from symlump.formats.source import NO_VALUE, quote_names
+from symlump.formats.polynomial_model import (
+    initial_values,
+    put_in,
+    value_of,
+    values_at_start,
+    views_of,
+)
 from symlump.formats.symbolic import SymbolArithmetic, left_out
 from symlump.ode.functions.algebra import Polynomial, constant, symbol
 from symlump.ode.functions.symbols import SymbolTable
@@ -34,6 +37,7 @@ def functional_model(flat: FlatModel, *, symbolic: bool) -> Model:
 
     Examples
     --------
+    >>> from fractions import Fraction
     >>> from symlump.formats.flat import Call
     >>> decay = Call("/", (Call("-", ("x",)), Call("+", ("k", "x"))))
     >>> flat = FlatModel("m", "m.xml", ("x",), ("k",), (), {"x": Fraction(1), "k": Fraction(2)},
@@ -44,9 +48,6 @@ def functional_model(flat: FlatModel, *, symbolic: bool) -> Model:
     notes = dict.fromkeys(flat.notes)
     start = values_at_start(flat, notes)
     letters = flat.parameters if symbolic else ()
-    absent = [name for name in letters if name not in start]
-    if absent:
-        notes[f"{NO_VALUE}{quote_names(absent)}"] = None
     names = [*flat.states, *letters]
     arithmetic = SymbolArithmetic(SymbolTable(len(names)), flat.exact)
     values: dict[str, Polynomial] = {name: symbol(i) for i, name in enumerate(names)}
@@ -70,8 +71,7 @@ def functional_model(flat: FlatModel, *, symbolic: bool) -> Model:
     notes |= {lost: None} if lost else {}
     observables, others = views_of(flat, values, tuple(names))
     notes |= put_in(flat, names, start) | arithmetic.notes
-    zero = Fraction(0)
-    initial = {name: start.get(name, zero) for name in names}
+    initial = initial_values(flat, letters, start, notes)
     events = settled_events(flat, names, start)
     if events:
         notes[claim(events)] = None

@@ -91,12 +91,8 @@ def polynomial_model(flat: FlatModel, *, symbolic: bool, folded: bool) -> Model:
     notes = dict.fromkeys(flat.notes)
     start = values_at_start(flat, notes)
     letters = flat.parameters if symbolic else ()
-    absent = [name for name in letters if name not in start]
-    if absent:
-        notes[f"{NO_VALUE}{quote_names(absent)}"] = None
-    zero = Fraction(0)
     names = [*flat.states, *letters]
-    initial = {name: start.get(name, zero) for name in names}
+    initial = initial_values(flat, letters, start, notes)
     arithmetic = PolynomialArithmetic(names, exact=flat.exact)
     values = {name: algebra.symbol(i) for i, name in enumerate(names)}
     arithmetic.constants.update(
@@ -132,6 +128,23 @@ def polynomial_model(flat: FlatModel, *, symbolic: bool, folded: bool) -> Model:
         notes=tuple(notes),
         events=events,
     )
+
+
+def initial_values(
+    flat: FlatModel,
+    letters: Sequence[str],
+    start: Mapping[str, Fraction],
+    notes: dict[str, None],
+) -> dict[str, Fraction]:
+    """The initial value of each state and letter: 0 where there is none, with a note."""
+    for names, note in (
+        (letters, NO_VALUE),
+        (flat.states, "variables without an initial value start at 0: "),
+    ):
+        absent = [name for name in names if name not in start]
+        if absent:
+            notes[f"{note}{quote_names(absent)}"] = None
+    return {name: start.get(name, Fraction(0)) for name in (*flat.states, *letters)}
 
 
 def put_in(

@@ -189,6 +189,16 @@ def test_parameters_without_a_value_may_be_symbols():
         read(model(A, parameter("k"), start("A", "k"), reaction("A", ["A"])))
 
 
+@pytest.mark.parametrize("law", [("*", -1, "p"), ("/", 1, ("+", 1, "p"))])
+def test_a_parameter_with_a_rate_and_without_a_value_starts_at_0_with_a_note(law):
+    for value in (None, "NaN"):
+        found = read(model(parameter("p", value), rule("p", law, "rate")), functions=law[0] == "/")
+        assert found.initial_values == {"p": 0}
+        assert "variables without an initial value start at 0: 'p'" in found.notes
+    given = read(model(parameter("p", 3), rule("p", law, "rate")), functions=law[0] == "/")
+    assert given.initial_values == {"p": 3} and not any("start at 0" in n for n in given.notes)
+
+
 def test_stoichiometries_in_formulas_and_by_rate():
     named = COUNTED.replace('stoichiometry="1"', 'stoichiometry="4"')
     law = reaction(("*", "n", "X"), products=[named])

@@ -223,3 +223,19 @@ def test_groups_that_keep_other_numbers_of_units(method):
     explanation = sl.explain_reduction(network, small)
     assert sum(layer.units - layer.blocks for layer in explanation.layers) > 0
     check(explanation, np.random.default_rng(0).uniform(-1, 1, (20, 1, 6, 6)))
+
+
+def test_kernels_of_channels_that_became_one_are_a_convolution():
+    """A layer with a kernel per channel reads one channel where all of them merged."""
+    torch.manual_seed(0)
+    end = [nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2)]
+    model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Conv2d(4, 4, 3, groups=4), *end)
+    small = nn.Sequential(nn.Conv2d(1, 1, 3), nn.ReLU(), nn.Conv2d(1, 4, 3), *end)
+    with torch.no_grad():
+        small[2].load_state_dict(model[2].state_dict())
+        model[0].weight[:], model[0].bias[:] = small[0].weight, small[0].bias
+    x = torch.randn(3, 1, 7, 7)
+    explanation = sl.explain_reduction(model.eval(), small.eval(), example=x)
+    assert explanation.exact
+    assert [units.tolist() for units in explanation.unit_maps] == [[0, 0, 0, 0], [0, 1, 2, 3]]
+    check(explanation, x.double().numpy())

@@ -189,6 +189,10 @@ class _Matching:
         return network.shapes[node.name][0] // network.shapes[node.inputs[0]][0] if depthwise else 1
 
     def _pair(self, one: Node, two: Node) -> None:
+        if isinstance(one, Affine) and one.depthwise and isinstance(two, Affine):
+            # Of one channel a convolution and one with a kernel per channel are the same.
+            single = self._two.shapes[two.inputs[0]][0] == 1
+            two = replace(two, depthwise=two.depthwise or single)
         if self._partner.setdefault(one.name, two).name != two.name:
             self.fits = False
 

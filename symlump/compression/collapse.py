@@ -125,12 +125,12 @@ class OutputWatch:
     @cached_property
     def _glance(self) -> OutputWatch:
         """On the fewest inputs, in the precision that is fast, where most networks are seen to move."""
-        few = tuple(x[:_LEAST] for x in self._few)
-        own = () if self.outputs is None else self.outputs[:: self._step][:_LEAST]
-        if len(own) < len(few[0]):
-            return OutputWatch(self.network, few)
+        if self.outputs is None or len(self.outputs) < _LEAST:
+            return OutputWatch(self.network, tuple(x[:_LEAST] for x in self._few))
+        evenly = slice(None, len(self.outputs), len(self.outputs) // _LEAST)
+        few = tuple(x[evenly][:_LEAST] for x in self.samples)
         glance = OutputWatch(self.network, few, dtype=np.float32)
-        vars(glance).update(_own=own)
+        vars(glance).update(_own=self.outputs[evenly][:_LEAST])
         return glance
 
     def share(self, network: Network) -> float:

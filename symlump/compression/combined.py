@@ -273,7 +273,7 @@ class CombinedPlan(NetworkPlan):
                 f"{self._measure}; δ is the 2-norm of the change of the coefficients",
             )
         return change, replace(
-            found, eps=change, defect=gap, note=note, advice=helps, measure=measure, method=None
+            found, eps=change, distance=gap, note=note, advice=helps, measure=measure, method=None
         )
 
     def _recipes(self, target: int) -> Iterator[Recipe]:

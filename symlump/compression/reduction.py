@@ -41,10 +41,8 @@ class Reduction:
         Weights and biases that remain (for pruning: those not masked).
     eps : float or None
         The tolerance used, where the method has one.
-    defect : float
-        2-norm of the change of coefficients: for AFDE the distance to the nearest exactly lumpable
-        system, for pruning the norm of the removed weights. For linear dependence the root mean square
-        change of the outputs, estimated, relative to their standard deviation.
+    distance : float or callable
+        The defect, or what computes it when it is asked for.
     equations : callable, optional
         Makes the lumpings behind the reduction, where there are some; called when they are asked for, since
         the terms of a wide network take far more memory than its weights.
@@ -70,7 +68,7 @@ class Reduction:
     unit_maps: tuple[IntArray, ...]
     retained_parameters: int
     eps: float | None
-    defect: float
+    distance: float | Callable[[], float]
     equations: Callable[[], tuple[Lumping, ...]] | None = field(default=None, repr=False)
     stored: tuple[int, ...] | None = None
     certificates: tuple[Certificate, ...] = ()
@@ -80,6 +78,16 @@ class Reduction:
     measure: str = ""
     method: CompressionMethod | None = field(default=None, repr=False)
     rounding: float = 0.0
+
+    @cached_property
+    def defect(self) -> float:
+        """2-norm of the change of coefficients.
+
+        For AFDE that is the distance to the nearest exactly lumpable system, for pruning the norm of the
+        removed weights. For linear dependence it is the root mean square change of the outputs, estimated,
+        relative to their standard deviation.
+        """
+        return self.distance() if callable(self.distance) else self.distance
 
     @cached_property
     def lumpings(self) -> tuple[Lumping, ...]:

@@ -151,3 +151,14 @@ def test_a_first_glance_decides_only_where_outputs_clearly_move():
         watch = OutputWatch(net, (x,), outputs)
         assert not watch.is_blind and watch.moves(net) and not watch.moves(dead)
     assert OutputWatch(dead, (x,), np.zeros_like(seen)).is_blind
+
+
+def test_a_first_glance_takes_outputs_that_are_at_hand_of_few_of_many_samples():
+    """However many samples there are, those whose outputs are known are enough, as long as they are 64."""
+    x = np.random.default_rng(6).normal(size=(5000, 2))
+    net = sl.Network.dense([[[1.0, 2.0], [0.5, -1.0]], [[1.0, 1.0]]])
+    seen = net.flat(x[:256]).astype(np.float32)
+    glance = OutputWatch(net, (x,), seen)._glance
+    (few,) = glance._few
+    assert np.shares_memory(glance._own, seen) and len(few) == 64
+    np.testing.assert_allclose(net.flat(few), glance._own, atol=1e-6)

@@ -129,17 +129,17 @@ class Merged:
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """One merging of units: the network, the new unit of each, the distance; the equations on demand."""
+    """One merging of units: the network, the new unit of each; the defect and the equations on demand."""
 
     small: Network
     maps: tuple[IntArray, ...]
-    defect: float
+    defect: Callable[[], float]
     lumping: Callable[[], Lumping]
 
     @classmethod
     def of(cls, lumping: Lumping) -> Part:
         """That of a lumping."""
-        return cls(decode(lumping), unit_maps(lumping), lumping.defect, lambda: lumping)
+        return cls(decode(lumping), unit_maps(lumping), lambda: lumping.defect, lambda: lumping)
 
 
 def compose(before: tuple[IntArray, ...], after: tuple[IntArray, ...]) -> tuple[IntArray, ...]:

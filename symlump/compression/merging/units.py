@@ -316,13 +316,12 @@ class UnitPlan(NetworkPlan):
             parts.append(self._states.part(small, eps))
             small = parts[-1].small
         maps = reduce(compose, [part.maps for part in parts])
-        defect = hypot(*(part.defect for part in parts))
         return Reduction(
             small,
             maps,
             small.parameters,
             eps,
-            defect,
+            lambda: hypot(*(part.defect() for part in parts)),
             lambda: tuple(part.lumping() for part in parts),
             measure=self.method.measure,
             method=self.method.within(eps),
@@ -371,7 +370,7 @@ class UnitPlan(NetworkPlan):
         """What merges within a tolerance by the influence form."""
         if eps == 0 and not has_equal_units(self.network):
             network = self.network
-            return Part(network, own_units(network), 0.0, lambda: self._exact_lumping)
+            return Part(network, own_units(network), lambda: 0.0, lambda: self._exact_lumping)
         if eps == 0:
             return Part.of(self._exact_lumping)
         functions = self.method.compared == "function"
@@ -385,7 +384,7 @@ class UnitPlan(NetworkPlan):
         return Part(
             small.network,
             small.unit_maps,
-            small.defect,
+            lambda: small.defect,
             lambda: small.lumping(self.ode, self._forward(eps)),
         )
 

@@ -825,6 +825,24 @@ def test_a_space_whose_defect_rounds_to_zero_is_not_the_exact_one():
         assert plan.size(0.9) == len(plan.at(0.9)) == 1
 
 
+@pytest.mark.parametrize(("place", "small"), [(0, "1e-13"), (5, "1e-13"), (10, "1e-9")])
+def test_a_large_space_that_hardly_sticks_out_is_on_the_path(monkeypatch, place, small):
+    """In blocks it is not told how much less than 10⁻⁷ of the largest coefficient its defect is."""
+    steps = "; ".join(f"x{i}' = {small if i == place else 2}*x{i + 1}" for i in range(11))
+    ode = sl.ODE.from_text(steps + "; x11' = 0")
+    monkeypatch.setattr(walk, "LARGE", 3)
+    plan = sl.Constrained("x0").plan(ode)
+    found = [(step.dimension, step.eps) for step in plan.steps()]
+    assert found == [(1, 2.0), (place + 1, pytest.approx(2e-7)), (12, 0.0)][place == 0 :]
+    lumping = sl.lump(ode, sl.Constrained("x0", eps=0.5))
+    assert len(lumping) == plan.size(0.5) == place + 1
+    basis = np.linalg.qr(lumping.matrix.toarray().T)[0].T
+    slopes = np.diag([float(small) if i == place else 2.0 for i in range(11)], 1)
+    outside = basis @ slopes @ (np.eye(12) - basis.T @ basis)
+    assert np.linalg.norm(outside, 2) == pytest.approx(float(small))
+    assert len(sl.lump(ode, sl.Constrained("x0", eps=1e-10))) == 12
+
+
 def test_rows_that_have_no_room_are_refused(monkeypatch):
     """Within a tolerance rows are dense; where they are too long, one is told how many there may be."""
     ode = sl.ODE.from_text("; ".join(f"x{i}' = x{(i + 1) % 12} - {i + 2}*x{i}" for i in range(12)))

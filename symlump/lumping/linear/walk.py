@@ -254,12 +254,15 @@ class BlockWalk(SpaceWalk):
         if dimension < self.size:
             squares, vectors = self._largest()
             defect = float(np.sqrt(max(squares[0], 0.0)))
-            if defect > _SQUARED_ROUNDING * self.scale:
+            least = _SQUARED_ROUNDING * self.scale
+            if defect > least:
                 count = int(np.sum(squares >= _TOGETHER**2 * squares[0]))
                 count = min(count, _BLOCK, self.size - dimension)
                 self._block = vectors[:, count:]
                 self._add(vectors[:, :count].T)
                 return dimension, defect
+            self._dimension = self.size
+            return dimension, least  # it is no more than that
         self._over = True
         return self.size, 0.0
 
@@ -357,6 +360,8 @@ class BlockWalk(SpaceWalk):
     def _largest(self) -> tuple[FloatArray, FloatArray]:
         """The largest eigenvalues outside the space, descending, with orthonormal vectors outside it."""
         block = self._new_directions(self._block, np.zeros((self.family.size, 0)))
+        if not block.shape[1]:  # all that sticks out is far below rounding
+            return np.zeros(1), block
         for _ in range(_ROUNDS):
             # Rayleigh and Ritz on the block and its images: some steps of a Krylov space at once.
             space = block

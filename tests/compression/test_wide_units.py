@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.cluster import hierarchy
 
 import symlump as sl
 from symlump.compression.merging.means import loss_with_means, mean_matrix
@@ -26,6 +27,29 @@ def by_hand(rows: np.ndarray, weights: np.ndarray) -> np.ndarray:
         weights[b] += weights[a]
         means, weights = np.delete(means, a, axis=0), np.delete(weights, a)
     return np.array(heights)
+
+
+@pytest.mark.parametrize(("count", "seeds"), [(12, 60), (140, 20)])
+@pytest.mark.parametrize("kind", ["corners", "equally far", "weightless"])
+def test_a_merge_comes_after_those_of_its_groups(kind: str, count: int, seeds: int) -> None:
+    """Where distances are equal, rounding or weights of 0 do not put a merge before what it joins."""
+    for seed in range(seeds):
+        generator = np.random.default_rng(seed)
+        rows, weights = (
+            np.eye(count) * generator.uniform(0.1, 3.0),
+            generator.choice([0.3, 0.7], count),
+        )
+        if kind != "equally far":
+            rows = generator.integers(0, 2, (count, 6)) * 0.1
+        if kind == "weightless":
+            weights *= generator.integers(0, 3, count)
+        tree = merge_tree(rows.copy(), weights, Linkage.VARIANCE)
+        assert hierarchy.is_valid_linkage(tree, throw=True)
+        assert tree[-1, 3] == count and (np.diff(tree[:, 2]) >= 0).all()
+        about = (
+            rows - weights @ rows / weights.sum()
+        )  # half the squares add up to the whole variation
+        assert (tree[:, 2] ** 2).sum() / 2 == pytest.approx(weights @ (about**2).sum(axis=1))
 
 
 @pytest.mark.parametrize("unit", [1.0, 3.0])

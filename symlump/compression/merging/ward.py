@@ -408,7 +408,8 @@ def _joined(
     merged += part
     merged -= np.multiply(weights, height, out=part)
     merged /= np.add(weights, weight + other, out=part)
-    return np.asarray(np.maximum(merged, height, out=merged))
+    # No nearer than the nearer one: what rounding takes off would put a merge before those of its groups.
+    return np.asarray(np.maximum(merged, np.minimum(first, second, out=part), out=merged))
 
 
 def _as_tree(merges: FloatArray, count: int) -> FloatArray:

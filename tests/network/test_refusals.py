@@ -338,3 +338,58 @@ def test_what_would_work_instead_of_an_operation_is_true(step: Any, said: str) -
     else:
         with pytest.raises(NetworkError, match=said):
             sl.from_torch(model, x, leave_untouched=True)
+
+
+def part_changed(h: torch.Tensor) -> torch.Tensor:
+    h[:, :3].mul_(2)
+    return h
+
+
+def part_taken_before(h: torch.Tensor) -> torch.Tensor:
+    part = h[:, :8]
+    h.relu_()
+    return part
+
+
+def other_shape(h: torch.Tensor) -> torch.Tensor:
+    h.view(-1, 2, 4).add_(1)
+    return h
+
+
+def after_dropout(h: torch.Tensor) -> torch.Tensor:
+    nn.functional.dropout(h, training=False).relu_()
+    return h
+
+
+@pytest.mark.parametrize("step", [part_changed, part_taken_before, other_shape, after_dropout])
+def test_what_changes_two_values_at_once_is_refused(step: Any) -> None:
+    """An example where the change makes no difference shows nothing: it is seen in the program."""
+    model = Step(step).eval()
+    with torch.no_grad():
+        model.fc1.weight.abs_()
+        model.fc1.bias.abs_()
+    with pytest.raises(NetworkError, match=r"in a Step at test_refusals.py:\d+ works in place"):
+        sl.from_torch(model, torch.ones(2, 4))
+
+
+def in_turn(h: torch.Tensor) -> torch.Tensor:
+    h = h.view(-1, 2, 4)
+    h.relu_()
+    h += 1
+    part = h[:, 0]
+    return torch.cat([part, h[:, 1]], 1).mul_(2)
+
+
+class Doubled(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.mul_(2)
+
+
+def test_values_that_nothing_else_reads_may_change_in_place() -> None:
+    """Also what is given itself, which stays as it is here."""
+    model = nn.Sequential(Doubled(), Step(in_turn)).double()
+    x = torch.randn(3, 4).double()
+    kept = x.clone()
+    network = sl.from_torch(model, x)
+    assert torch.equal(x, kept)
+    np.testing.assert_allclose(network.flat(kept.numpy()), model(x).detach().numpy(), atol=1e-12)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -32,6 +33,35 @@ _DRAWS = re.compile(
 def operation_of(schema: Any) -> str:
     """Name of an operation; ``relu_``, which works in place, is a ``relu``."""
     return re.sub(r"(?<=[a-z0-9])_$", "", schema.name.split("::")[-1])
+
+
+def changed_as_well(node: Any) -> Any:
+    """A value whose numbers a call that works in place changes beside its own, and that is read later; or None.
+
+    A range of a value, or the value under another shape, holds the same numbers.
+    """
+    family = [node.args[0]]
+    while _is_view(family[-1]):
+        family.append(family[-1].args[0])
+    family = family[-1:]
+    place = {other: number for number, other in enumerate(node.graph.nodes)}
+    for value in family:  # which grows
+        before = [user for user in value.users if place[user] < place[node]]
+        family += [user for user in before if _is_view(user) and user.args[0] is value]
+        if value is not node.args[0] and any(place[user] > place[node] for user in value.users):
+            return value
+    return None
+
+
+def _is_view(node: Any) -> bool:
+    """Whether what a call gives shares its numbers with its first argument."""
+    if node.op != "call_function" or not node.args or not isinstance(node.args[0], torch.fx.Node):
+        return False
+    schema = getattr(node.target, "_schema", None)
+    if schema is None:
+        return node.target is operator.getitem and _is_view(node.args[0])
+    shares = any(part.alias_info is not None for part in schema.returns)
+    return shares or operation_of(schema).endswith("dropout")  # which in evaluation gives it itself
 
 
 def sizes_of(value: torch.Tensor) -> Shape:

@@ -27,6 +27,7 @@ from symlump.network.exchange.arranging import EACH_SAMPLE
 from symlump.network.exchange.build import GraphBuilder
 from symlump.network.exchange.calls import (
     MOVES,
+    changed_as_well,
     draws,
     each_alone,
     has,
@@ -100,7 +101,7 @@ def read_exported(
         program = _exported(model, given)
         network = as_read(_Reader(model, program, leave_untouched).network)
         try:
-            expected = model(*given)
+            expected = model(*(x.clone() for x in given))  # which it may change in place
         except Exception as error:  # the model's own code
             raise NetworkError(
                 f"the module cannot be run on the example: {first_line(error, 300)}"
@@ -285,6 +286,12 @@ class _Reader:
             self._build.mark_computed(made)
         if schema.name.endswith("_") and isinstance(node.args[0], torch.fx.Node):
             self._values[node.args[0]] = value  # it was changed in place
+            other = changed_as_well(node)
+            if other is not None:
+                raise NetworkError(
+                    f"{self._name(node)}: {self._said(node, operation)} works in place, so it also changes "
+                    f"what {self._name(other)} gives, which is read after it; let it give a new value"
+                )
         return value
 
     def _is_rounded(self, operation: str, a: Arguments, result: Any) -> bool:
@@ -356,9 +363,7 @@ class _Reader:
             else:
                 if self._leave:
                     return left
-        stack = node.meta.get("nn_module_stack") or {}
-        owner = str(list(stack.values())[-1][1]).rpartition(".")[2] if stack else ""
-        what = f"the operation {operation}{f' in a {owner}' if owner else ''}{source_of(node)}"
+        what = self._said(node, operation)
         if draws(operation):
             raise NetworkError(f"{place}: {what}: {stays}")
         if not why:
@@ -368,6 +373,13 @@ class _Reader:
         if EACH_SAMPLE in stays:
             why = why.removesuffix(f"; {EACH_SAMPLE}")
         raise NetworkError(f"{place}: {why} ({what}); {stays or _OFFER}")
+
+    @staticmethod
+    def _said(node: Any, operation: str) -> str:
+        """A call as messages name it."""
+        stack = node.meta.get("nn_module_stack") or {}
+        owner = str(list(stack.values())[-1][1]).rpartition(".")[2] if stack else ""
+        return f"the operation {operation}{f' in a {owner}' if owner else ''}{source_of(node)}"
 
     def _untouched(self, node: Any, operation: str, place: str, result: torch.Tensor) -> View:
         inputs: list[str] = []

@@ -1,6 +1,7 @@
 """What is written loads where symlump is not: in a process that cannot import it, as the documentation says."""
 
 import ast
+import json
 import shutil
 import subprocess
 import sys
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import nn
 
 import symlump as sl
@@ -193,3 +195,40 @@ def test_what_is_missing_is_said(tmp_path):
     with pytest.raises(NetworkError, match="cannot be followed step by step"):
         sl.write_safetensors(Branching(), tmp_path / "a.safetensors")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (
+            lambda a: a["modules"]["rnn"][1].update(num_layers=10**9),
+            "more layers than the file has",
+        ),
+        (lambda a: a["modules"]["rnn"].__setitem__(0, "functional"), "functional is no module"),
+        (lambda a: a["steps"][0].__setitem__(slice(1, 3), ["function", "load"]), "call 'load'"),
+        (lambda a: a.update(output={"dtype": "load"}), "torch.load is no type of numbers"),
+    ],
+)
+def test_the_loader_refuses_what_symlump_does_not_write(tmp_path, change, said):
+    held = {f"rnn.{name}": tensor for name, tensor in nn.GRU(2, 3).state_dict().items()}
+    plan = {
+        "inputs": ["x"],
+        "modules": {"rnn": ["GRU", {"input_size": 2, "hidden_size": 3}]},
+        "steps": [["h", "module", "rnn", [{"value": "x"}], {}]],
+        "output": {"value": "h"},
+    }
+    change(plan)
+    save_file(held, tmp_path / "a.safetensors", {"architecture": json.dumps(plan)})
+    with pytest.raises(ValueError, match=said):
+        load.load(tmp_path / "a.safetensors")(torch.zeros(4, 2))
+
+
+@pytest.mark.parametrize(
+    ("count", "more"),
+    [(1, {}), (3, {}), (5, {}), (5, {"blocks": [[0, 2, 0, 2, -1]]})],
+)
+def test_packed_tensors_of_other_sizes_are_refused(count, more):
+    entry = {"shape": [2, 2], "dtype": "float64", **more}
+    with pytest.raises((ValueError, RuntimeError), match="more than a packed|invalid for input"):
+        load.unpack(entry, {"numbers": torch.ones(count)})
+    assert torch.equal(load.unpack(entry, {"numbers": torch.ones(4)}), torch.ones(2, 2).double())

@@ -367,8 +367,16 @@ def test_state_dicts_that_do_not_say_enough() -> None:
         assert saved_recurrent(states | heads | channels).network.readers[0].name == "h1"
     before = {"conv.weight": torch.zeros(3, 5, 1)}
     assert not saved_recurrent(states | before).network.readers
+    plain = {"head.weight": torch.zeros(9, 3)}  # it would keep its columns
+    with pytest.raises(NetworkError, match="head could read the 3 units of a.l0, without a bias"):
+        saved_recurrent(states | plain)
+    assert saved_recurrent(states | plain, readers=["head"]).network.readers[0].bias is None
+    assert saved_recurrent(states | plain | heads).network.readers[0].name == "h1"
+    square = {"a." + k: v for k, v in nn.GRU(3, 3).state_dict().items()}
     embedding = {"embed.weight": torch.zeros(9, 3)}
-    assert not saved_recurrent(states | embedding).network.readers
+    assert not saved_recurrent(square | embedding).network.readers
+    with pytest.raises(NetworkError, match="embed, head could read .* --layers head"):
+        saved_recurrent(square | embedding | plain)
     with pytest.raises(NetworkError, match="has 3, 9 or 12 rows"):
         saved_recurrent(states | {"a.weight_hh_l0": torch.zeros(6, 3)})
     for odd in ({"a.weight_ih_l0": torch.zeros(10, 2)}, {"a.bias_ih_l0": torch.zeros(10)}):

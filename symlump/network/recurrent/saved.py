@@ -302,7 +302,13 @@ def _dense(
         if name.endswith(".weight") and tensor.ndim == 2 and tensor.shape[1] == width
     ]
     if readers is None:  # an embedding has no bias, and must not be taken for a reader
-        fitting = [name for name in fitting if f"{name}.bias" in tensors]
+        plain = [name for name in fitting if f"{name}.bias" not in tensors]
+        fitting = [name for name in fitting if name not in plain]
+        if not fitting and len(plain) > (width == nodes[0].cell.inputs):
+            raise NetworkError(
+                f"{', '.join(plain)} could read the {width} units of {', '.join(reads)}, without a bias, or be "
+                f"embeddings; say which do read them: --layers {plain[-1]}"
+            )
     if readers is None and len(fitting) > 1:
         raise NetworkError(
             f"{', '.join(fitting)} could each read the {width} units of {', '.join(reads)}; say which do: "

@@ -82,7 +82,8 @@ def unpack(entry: dict[str, Any], parts: Tensors) -> torch.Tensor:
         numbers = (codes @ 2 ** torch.arange(bits) - 2 ** (bits - 1)).double()
     whole = torch.zeros(shape, dtype=torch.float64)
     if "blocks" not in entry:
-        whole[kept] = numbers
+        count = int(kept.sum())
+        whole[kept], numbers = numbers[:count].view(count), numbers[count:]
     for top, bottom, left, right, rank in entry.get("blocks", ()):
         m, n = bottom - top, right - left
         count = m * n if rank < 0 else (m + n) * rank
@@ -93,6 +94,10 @@ def unpack(entry: dict[str, Any], parts: Tensors) -> torch.Tensor:
             for k in range(rank):
                 block += a[:, k, None] * b[k]
         whole[top:bottom, left:right] = block.view(m, n)
+    if numbers.numel():
+        raise ValueError(
+            f"{numbers.numel()} numbers more than a packed tensor of shape {shape} has"
+        )
     for axis, order in enumerate(("rows", "columns")):
         if order in parts:
             whole = whole.index_select(axis, parts[order].long().argsort())
@@ -163,7 +168,10 @@ class Loaded(nn.Module):
             return slice(*what)
         if kind == "tensor":
             return getattr(self, self.names[what])
-        return {"value": seen, "dtype": vars(torch)}[kind][what]
+        found = {"value": seen, "dtype": vars(torch)}[kind][what]
+        if kind == "dtype" and not isinstance(found, torch.dtype):
+            raise ValueError(f"torch.{what} is no type of numbers")
+        return found
 
 
 def _named(argument: Any) -> Iterator[str]:
@@ -181,6 +189,8 @@ def _module(held: Tensors, kind: str, options: dict[str, Any], prefix: str) -> n
     made = getattr(nn, kind)
     if not (isinstance(made, type) and issubclass(made, nn.Module)):
         raise ValueError(f"torch.nn.{kind} is no module")
+    if any(count > len(held) for name, count in options.items() if "layers" in name):
+        raise ValueError(f"the {kind} {prefix!r} has more layers than the file has tensors")
     with torch.device("meta"):  # without numbers: those of the file are taken
         module = made(**options)
     before = f"{prefix}." if prefix else ""

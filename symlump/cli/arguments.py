@@ -149,6 +149,13 @@ def kept_forms(options: argparse.Namespace, model: Model) -> list[str | Mapping[
     return [*named_forms(options, model), *names_in(model.events)]
 
 
+def kept_names(options: argparse.Namespace, model: Model) -> list[str]:
+    """The names of these, as they were given."""
+    from symlump.formats.events import names_in
+
+    return [*read_observables(options), *names_in(model.events)]
+
+
 @contextmanager
 def reading_forms(options: argparse.Namespace) -> Iterator[None]:
     """Let errors about a name that is none of the system's say what to do where it is a parameter."""

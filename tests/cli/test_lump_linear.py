@@ -132,6 +132,26 @@ def test_notes_on_unknown_functions_are_in_both(capsys, tmp_path):
         assert out.count(note) == 1
 
 
+def test_defects_stand_by_the_names_of_views(capsys, tmp_path):
+    """A label of many states is a view; its text as a form is cut."""
+    (tmp_path / "c.tra").write_text("ctmc\n" + "".join(f"{k} {k + 1} {k + 2}\n" for k in range(20)))
+    labels = "".join(f"{k} {'low' if k < 9 else 'high'}\n" for k in range(21))
+    (tmp_path / "c.lab").write_text("#DECLARATION\nlow high\n#END\n" + labels)
+    asked = [f"{tmp_path}/c.tra", "--labels", f"{tmp_path}/c.lab", "--method", "constrained"]
+    asked += ["--observable", "low", "--observable", "S3,high", "--eps", "20"]
+    _, out, _ = run(capsys, *asked, "--json")
+    report = json.loads(out)
+    assert list(report["defects"]) == report["observables"] == ["low", "S3", "high"]
+    ode = formats.read(f"{tmp_path}/c.tra").ode
+    low, high = ({f"S{k}": 1 for k in part} for part in (range(9), range(9, 21)))
+    found = sl.lump(ode, sl.Constrained([low, "S3", high], eps=20)).defects
+    assert list(report["defects"].values()) == pytest.approx(list(found.values()))
+    _, out, _ = run(capsys, *asked)
+    assert [line.split(":")[0] for line in out.splitlines() if line.startswith("defect of")] == [
+        f"defect of {name}" for name in ("low", "S3", "high")
+    ]
+
+
 @pytest.mark.parametrize("eps", ["0", "100"])
 def test_long_observables_are_cut_in_a_headline(capsys, tmp_path, eps):
     path = write_model(tmp_path, *(f"x{i}' = -{i}*x{i}" for i in range(1, 31)))

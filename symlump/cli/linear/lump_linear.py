@@ -8,7 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from symlump.cli.answer import Answer
-from symlump.cli.arguments import check_linear, kept_forms, read_observables, reading_forms
+from symlump.cli.arguments import (
+    check_linear,
+    kept_forms,
+    kept_names,
+    read_observables,
+    reading_forms,
+)
 from symlump.cli.outputs import output_lines, write_outputs
 from symlump.cli.reading import note_lines, read_model, sizes
 from symlump.ode.notation import cut_texts
@@ -44,7 +50,7 @@ def run_linear(options: argparse.Namespace, model: Model | None = None) -> Answe
         lumping = lump(model.ode, method)
         seconds = time.perf_counter() - start
     with working("checking the result"):
-        report = _report(lumping, options, seconds)
+        report = _report(model, lumping, options, seconds)
         report["notes"] = [*model.notes, *([] if lumping.note is None else [lumping.note])]
         said = len(report["notes"])
 
@@ -62,7 +68,9 @@ def run_linear(options: argparse.Namespace, model: Model | None = None) -> Answe
     return Answer(lambda: report, lambda: _text(model, lumping, report, said, options))
 
 
-def _report(lumping: LinearLumping, options: argparse.Namespace, seconds: float) -> dict[str, Any]:
+def _report(
+    model: Model, lumping: LinearLumping, options: argparse.Namespace, seconds: float
+) -> dict[str, Any]:
     from symlump.formats.numerals import fraction_text
 
     report: dict[str, Any] = {
@@ -83,7 +91,7 @@ def _report(lumping: LinearLumping, options: argparse.Namespace, seconds: float)
         "not_smallest": lumping.not_smallest,
         "at_least": lumping.at_least,
         "defect": lumping.defect,
-        "defects": dict(lumping.defects),
+        "defects": _defects(model, lumping, options),
         "seconds": seconds,
     }
     if len(lumping.ode) <= _LISTED:
@@ -92,6 +100,21 @@ def _report(lumping: LinearLumping, options: argparse.Namespace, seconds: float)
             for name, row in lumping.combinations.items()
         }
     return report
+
+
+def _defects(model: Model, lumping: LinearLumping, options: argparse.Namespace) -> dict[str, float]:
+    """The defect of each observable by the name that was given, views too."""
+    from symlump.lumping.linear.constrained import Constrained, form_of
+
+    if not lumping.defects:
+        return {}
+    kept = kept_forms(options, model)
+    forms = Constrained(kept).forms(lumping.ode)
+    defects = [(form, lumping.defects[text]) for text, form in forms.items()]
+    return {
+        name: next(value for form, value in defects if form == form_of(observable, lumping.ode))
+        for name, observable in zip(kept_names(options, model), kept, strict=True)
+    }
 
 
 def _text(
@@ -107,7 +130,7 @@ def _text(
         *note_lines(model),
         str(lumping),
     ]
-    defects = zip(cut_texts(lumping.defects), lumping.defects.values(), strict=True)
+    defects = zip(cut_texts(report["defects"]), report["defects"].values(), strict=True)
     lines += [f"defect of {name}: {value:.4g}" for name, value in defects]
     lines += output_lines(report, "rows", "--observable")
     return "\n".join(lines + report["notes"][said:])

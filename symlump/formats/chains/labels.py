@@ -10,6 +10,8 @@ Storm and MRMC. Since version 4.9 all of PRISM's files begin with titles (``# La
 from __future__ import annotations
 
 import re
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -26,6 +28,9 @@ _PRISM = re.compile(r"([0-9]{1,12})[ \t]*:[ \t]*([0-9]{1,12}(?:[ \t]+[0-9]{1,12}
 _STATE = re.compile(r"([0-9]{1,12})[ \t]+(\S.*)")
 _VALUES = re.compile(r"([0-9]{1,12})[ \t]*:[ \t]*\((.*)\)")
 _HEAD = re.compile(r"\((.*)\)")
+_STRUCTURE = re.compile(r"#.*?[Rr]eward structure")
+#: Titles below which PRISM says how much follows.
+_COUNTED = re.compile(r"#[ \t]*(State|Transition) rewards", re.IGNORECASE)
 _NAMED = re.compile(r'#.*?[Rr]eward structure:?[ \t]*"?([^"\n]*[^"\s])')
 
 
@@ -62,11 +67,14 @@ def read_labels(source: Source) -> dict[str, list[int]]:
         declared = {name: name for _, line in lines[1:end] for name in line.split()}
         pattern, body = _STATE, lines[end + 1 :]
     else:
-        declared = dict(_DECLARED.findall(first))
+        numbered = _DECLARED.findall(first)
+        declared = dict(numbered)
         if not declared or _DECLARED.sub("", first).strip():
             raise source.error(
                 at, f"expected '#DECLARATION' or labels as 0=\"init\", found {quote(first)}"
             )
+        for word in (word for pair in zip(*numbered, strict=True) for word in _repeated(pair)):
+            raise source.error(at, f"the label {quote(word)} is declared twice")
         pattern, body = _PRISM, lines[1:]
     labels: dict[str, list[int]] = {name: [] for name in declared.values()}
     for at, line in body:
@@ -98,6 +106,8 @@ def read_states(source: Source) -> dict[str, States]:
     if head is None:
         raise source.error(at, f"expected the names of variables, '(x,y)', found {quote(first)}")
     names = [name.strip() for name in head[1].split(",")]
+    for name in _repeated(names):
+        raise source.error(at, f"the variable {quote(name)} is named twice")
     values: dict[str, States] = {name: {} for name in names}
     for at, line in body:
         found = _VALUES.fullmatch(line)
@@ -117,8 +127,8 @@ def read_rewards(source: Source, count: int) -> Rewards:
     Raises
     ------
     FileFormatError
-        If a line is something else, a state or transition is given twice, or rewards of states and of
-        transitions are in one file.
+        If a line is something else, a state or transition is given twice, rewards of states and of
+        transitions, or two structures, are in one file, or PRISM's head is missing below its title.
 
     Examples
     --------
@@ -127,11 +137,20 @@ def read_rewards(source: Source, count: int) -> Rewards:
     >>> read_rewards(Source("a/cost.trew", "3 1\\n0 2 7\\n"), 3).transitions
     {(0, 2): Fraction(7, 1)}
     """
+    if len(_STRUCTURE.findall(source.text)) > 1:
+        raise source.error(0, "more than one reward structure in one file")
     named = _NAMED.search(source.text)
     rewards = Rewards(named[1] if named else Path(source.path).stem)
     lines = [(at, line) for at, line in _lines(source) if not line.startswith("#")]
     if lines and _announces(lines[0][1].split(), count, len(lines) - 1):
         del lines[0]
+    elif _COUNTED.search(source.text):
+        at, found = lines[0] if lines else (0, source.text.strip())
+        raise source.error(
+            at,
+            "expected how many states the chain has and how many rewards follow, "
+            f"{quote(f'{count} {max(0, len(lines) - 1)}')}, found {quote(found)}",
+        )
     for at, line in lines:
         words = line.split()
         if len(words) not in (2, 3) or not all(w.isdigit() and len(w) <= 12 for w in words[:-1]):
@@ -159,6 +178,10 @@ def read_rewards(source: Source, count: int) -> Rewards:
 def _announces(words: list[str], count: int, following: int) -> bool:
     """Whether a line only says how much follows: MRMC's word, or PRISM's number of states, itself no state."""
     return words[0] in ("STATES", "TRANSITIONS") or words == [str(count), str(following)]
+
+
+def _repeated(words: Iterable[str]) -> list[str]:
+    return [word for word, often in Counter(words).items() if often > 1]
 
 
 def _value(source: Source, at: int, text: str) -> Fraction:

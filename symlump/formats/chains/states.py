@@ -83,13 +83,23 @@ def with_rewards(
 ) -> Model:
     """The model with reward structures as views: what is expected a step, or a unit of time.
 
-    A reward r(i, j) of a transition counts P[i, j]·r(i, j) in state i. Files of one name are one structure.
+    A reward r(i, j) of a transition counts P[i, j]·r(i, j) in state i. Files of one name are one structure, in
+    which each state and each transition has one reward.
     """
     names = model.ode.variables
     views = dict(model.observables)
     added: dict[str, dict[str, Fraction]] = {}
+    given: set[tuple[str, str]] = set()
     for source in sources:
         rewards = read_rewards(source, len(names))
+        rewarded = [f"state {k}" for k in rewards.states]
+        rewarded += [f"the transition from {i} to {j}" for i, j in rewards.transitions]
+        for what in rewarded:
+            if (rewards.name, what) in given:
+                raise FileFormatError(
+                    f"{source.path}: the reward of {what} in {rewards.name!r} is in another file, too"
+                )
+            given.add((rewards.name, what))
         earned = dict(rewards.states)
         for state, value in _earned(source, rewards, first, transitions, len(names)).items():
             earned[state] = earned.get(state, Fraction(0)) + value

@@ -292,8 +292,10 @@ def read_head(source: Source) -> Head:
     text = source.text
     title = _TITLE.match(text)
     begin = title.end() if title else 0
-    titled = _TITLED.search(text, 0, begin)
-    kind = titled[1].upper() if titled else ""
+    kinds = sorted({found.upper() for found in _TITLED.findall(text, 0, begin)})
+    if len(kinds) > 1:
+        raise source.error(0, f"the titles say both {' and '.join(kinds)}")
+    kind = kinds[0] if kinds else ""
     choices = _CHOICES.match(text, begin)
     if kind in ("", "DTMC", "CTMC") and choices is not None:
         kind = (choices[1] or "mdp").upper()
@@ -321,6 +323,8 @@ def read_head(source: Source) -> Head:
     head = _STORM.match(text, begin)
     if head is not None:
         if head[1]:
+            if kind not in ("", head[1].upper()):
+                raise source.error(begin, f"the title says {kind}, this line {quote(head[1])}")
             chain = "dtmc" if head[1].lower() == "dtmc" else "ctmc"
         return Head(0, None, None, chain, 0, head.end())
     raise source.error(

@@ -266,13 +266,19 @@ def largest_rounding(found: FloatArray, held: FloatArray) -> float:
     >>> 2**-53 <= largest_rounding(np.array([1.0, 0.5]), np.array([1.0, 0.5])) < 2**-52
     True
     """
-    gap = 0.0 if found is held else _largest(found - held)
-    far = np.nextafter(gap, np.inf) + np.spacing(_largest(found)) / 2
+    gap = 0.0 if found is held else largest_size(found - held)
+    far = np.nextafter(gap, np.inf) + np.spacing(largest_size(found)) / 2
     return float(np.nextafter(far, np.inf)) if found.size else 0.0
 
 
-def _largest(values: FloatArray) -> float:
-    """The largest size of a number, 0 where there is none; no copy is made."""
+def largest_size(values: FloatArray) -> float:
+    """The largest size of a number, 0 where there is none; no copy is made.
+
+    Examples
+    --------
+    >>> largest_size(np.array([1.0, -2.0])), largest_size(np.array([]))
+    (2.0, 0.0)
+    """
     return max(float(values.max(initial=0.0)), -float(values.min(initial=0.0)))
 
 

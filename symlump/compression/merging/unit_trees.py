@@ -9,6 +9,7 @@ import numpy as np
 from symlump.compression.merging.values import Memory, SampledValues, Values, ValueWalk, features
 from symlump.compression.merging.ward import Tree, merge_tree, merge_trees, squares_from, trees_from
 from symlump.compression.moments import SAMPLES, Moments
+from symlump.compression.reduction import largest_size
 from symlump.errors import SubjectError
 from symlump.lumping.tolerance.linkage import Linkage
 from symlump.network.network import Network
@@ -57,7 +58,7 @@ def unit_trees(
         for axis, at in places[node.name]:
             weights = read[node.name][at].sum(axis=1)
             columns = features(h, at)
-            most = np.float64(np.abs(columns).max(initial=0.0))
+            most = np.float64(largest_size(columns))
             if not (np.isfinite(most**2 * len(columns)) and np.isfinite(weights).all()):
                 raise SubjectError(
                     f"units of this network overflow on inputs as in {inputs}; state how large inputs are, "

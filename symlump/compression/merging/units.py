@@ -241,10 +241,10 @@ class UnitPlan(NetworkPlan):
         units: tuple[str, ...] = _UNITS
         found = [dict[str, object]() for _ in _UNITS]
         if method.on != "state" and compared == "function":
-            units = _FUNCTION_UNITS if method.on == "influence" else _UNITS
-            mergings = Merging.of(self.network, self._inputs, self._linkage, units)
-            if len(units) > 2 and mergings[0].has_equal_shares:
-                units, mergings = _UNITS, mergings[::2]  # "parameters" says what "output" says
+            mergings = Merging.of(self.network, self._inputs, self._linkage, _UNITS)
+            if method.on == "influence" and not mergings[0].has_equal_shares:
+                units = _FUNCTION_UNITS  # else "parameters" says what "output" says
+                mergings = (mergings[0], mergings[0].price(), mergings[1])
             floor = method.floor or 0.0
             found = [{"merging": merging.with_floor(floor)} for merging in mergings]
             vars(self).update(found[0], _ties=mergings[0].ties)

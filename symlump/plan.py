@@ -16,6 +16,7 @@ from functools import wraps
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
 from symlump.errors import FailureError, MethodError
+from symlump.ode.notation import count_text
 from symlump.plain_numbers import is_number, with_plain_numbers
 
 Result = TypeVar("Result", covariant=True)
@@ -352,6 +353,21 @@ def share_of(size: int, share: float) -> int:
     return int(float(share) * size * (1 + 1e-12))
 
 
+def unreachable(least: float, target: int, counted: str) -> FailureError:
+    """That no size is within a target.
+
+    Examples
+    --------
+    >>> str(unreachable(1, 0, "parameters"))[:67]
+    'the smallest reachable size is 1 parameter, more than the requested'
+    """
+    size = count_text(int(least), counted.removesuffix("s"))
+    return FailureError(
+        f"the smallest reachable size is {size}, more than the requested {target}; ask for a larger "
+        "share, or another method"
+    )
+
+
 def smallest_tolerance(
     size: Callable[[float], int],
     target: int,
@@ -393,10 +409,7 @@ def smallest_tolerance(
     while (reached := size(high)) > target:
         least = min(least, reached)
         if high > LARGEST or (reached == previous and high > 1e6):
-            raise FailureError(
-                f"the smallest reachable size is {min(least, also)} {counted}, more than the requested "
-                f"{target}; ask for a larger share, or another method"
-            )
+            raise unreachable(min(least, also), target, counted)
         previous = reached
         low, high = high, high * 4
     for _ in range(steps):

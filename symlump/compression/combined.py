@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import product
@@ -29,6 +30,7 @@ from symlump.network.network import Network
 from symlump.network.precision import PRECISIONS
 from symlump.network.shared import holding
 from symlump.ode.exact import FloatArray
+from symlump.ode.notation import count_text
 from symlump.plan import check_wish, share_of
 from symlump.progress import say
 
@@ -254,7 +256,7 @@ class CombinedPlan(NetworkPlan):
         if not tried:
             if errors and not any(isinstance(error, FailureError) for error in errors):
                 raise errors[0]
-            raise _too_small(target, "none of the methods tried gets there")
+            raise _too_small(target, self._reached(target))
         change, recipe = _nearest(tried, self._has_samples)
         # What did not see the samples that decided is fitted again, on all.
         found = self._made(recipe, target, deciding=False) if self._apart else best
@@ -275,6 +277,17 @@ class CombinedPlan(NetworkPlan):
         return change, replace(
             found, eps=change, distance=gap, note=note, advice=helps, measure=measure, method=None
         )
+
+    def _reached(self, target: int) -> str:
+        """What to say of a size that nothing reaches: which one a single step does."""
+        kit, found = self._kit(True), list[int]()
+        for step in (*MERGINGS, *["magnitude"] * (not self._as_bytes)):
+            with suppress(MethodError, NetworkError, FailureError):
+                found.append(kit.smallest(step))
+        larger = [size for size in found if size > target]  # else outputs stand still there
+        if not larger:
+            return "none of the methods tried gets there"
+        return f"merging{'' if self._as_bytes else ' or pruning'} alone reaches {min(larger)}"
 
     def _recipes(self, target: int) -> Iterator[Recipe]:
         """What may have a size; simple ones first."""
@@ -456,12 +469,21 @@ class _Kit:
 
     def merged(self, method: str, size: int) -> Reduction:
         """The network with units merged, of at most a size."""
+        if (method, size) not in self._merged:
+            self._merged[method, size] = self._plan(method).reach(size)
+        return self._merged[method, size]
+
+    def smallest(self, method: str) -> int:
+        """The size that merging, or magnitude pruning, reaches at least."""
+        prunes = method == "magnitude"
+        plan = Magnitude(1.0).plan(self._network) if prunes else self._plan(method)
+        return plan.size(plan.most)
+
+    def _plan(self, method: str) -> NetworkPlan:
         if method not in self._plans:
             kind = AFDE if method == "AFDE" else Dependence
             self._plans[method] = kind(eps=1.0, inputs=self._inputs).plan(self._network)  # type: ignore[assignment]
-        if (method, size) not in self._merged:
-            self._merged[method, size] = self._plans[method].reach(size)
-        return self._merged[method, size]
+        return self._plans[method]
 
     def pruned(self, network: Network, method: str, size: int) -> Reduction:
         """The network with fewer weights, refitted, of at most a size."""
@@ -501,5 +523,6 @@ def _room(network: Network, bits: int, word: int, target: int) -> int:
 
 def _too_small(target: int, why: str) -> FailureError:
     return FailureError(
-        f"nothing of at most {target} parameters was found ({why}); ask for a larger share, or another method"
+        f"nothing of at most {count_text(target, 'parameter')} was found ({why}); ask for a larger share, or "
+        "another method"
     )

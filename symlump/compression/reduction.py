@@ -14,6 +14,7 @@ from symlump.errors import FailureError, MethodError
 from symlump.lumping.lumping import Lumping
 from symlump.network.network import Network
 from symlump.ode.exact import FloatArray, IntArray
+from symlump.ode.notation import count_text
 from symlump.plain_numbers import is_whole
 from symlump.plan import Method, Plan
 from symlump.proof.certificate import Certificate
@@ -177,8 +178,8 @@ class NetworkPlan(Plan[Reduction]):
                     found, most = replace(other, note=note), share
         if guarded and not most:
             raise FailureError(
-                f"all networks of at most {target} parameters that were found give the same outputs whatever "
-                "the inputs; ask for a larger share, or another method"
+                f"all networks of at most {count_text(target, 'parameter')} that were found give the same "
+                "outputs whatever the inputs; ask for a larger share, or another method"
             )
         return found
 

@@ -172,6 +172,16 @@ def test_what_cannot_be_reached_is_said():
         sl.Combined()
 
 
+@pytest.mark.parametrize("count", ["parameters", "bytes"])
+def test_of_a_size_out_of_reach_one_within_is_named(count):
+    """One unit in each layer: 4 + 1 + 3 weights, and 1 + 1 + 3 biases."""
+    plan = sl.Combined(retain=0.5, count=count).plan(trained_like(0))
+    steps = "merging" if count == "bytes" else "merging or pruning"
+    with pytest.raises(FailureError, match=rf"1 parameter was found \({steps} alone reaches 13\)"):
+        plan.reach(1)
+    assert plan.reach(13).retained_parameters <= 13
+
+
 @pytest.mark.parametrize("wish", [{"retain": 0.5}, {"eps": 0.1}, {"eps": 0}])
 @pytest.mark.parametrize(
     ("inputs", "why"),

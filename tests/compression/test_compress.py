@@ -166,7 +166,7 @@ def test_bad_options(make, says):
 def test_methods_that_do_not_fit_the_network():
     with pytest.raises(MethodError, match=r"shape \(samples, 5\)"):
         sl.compress(network(), sl.Wanda(0.5, np.ones((3, 4))))
-    with pytest.raises(MethodError, match="fewer than the 35 biases"):
+    with pytest.raises(MethodError, match="fewer than the 35 that are biases"):
         sl.compress(network(), sl.Magnitude(0.05))
     with pytest.raises(FailureError, match="smallest reachable size is"):
         sl.compress(network(), sl.AFDE(retain=0.01))

@@ -504,6 +504,14 @@ def test_overflow_is_an_error():
         sl.compress(network, Dependence(eps=0.1))
 
 
+@pytest.mark.parametrize("relative_to", ["output", "parameters"])
+def test_the_largest_tolerances_leave_one_unit(relative_to):
+    net = sl.Network.dense([np.eye(4), np.eye(4), np.eye(4)[:2]])
+    for eps in (1e12, 1e155, 1.7e308):
+        small = sl.compress(net, sl.Dependence(eps=eps, relative_to=relative_to))
+        assert [layer.blocks for layer in small.layers] == [1, 1, 2]
+
+
 def test_methods_that_do_not_fit_the_network():
     network = chain(0, (3, 5, 1))
     with pytest.raises(MethodError, match=r"shape \(samples, 3\)"):

@@ -383,7 +383,7 @@ def test_a_share_or_a_tolerance():
     lumping = sl.lump(ode, sl.Backward(retain=0.3))
     assert len(lumping.partition) == 4 and 0 < lumping.method.eps < 1e-3
     assert sl.lump(ode, sl.Forward(retain=1.0)).method == sl.Forward()
-    with pytest.raises(FailureError, match="smallest reachable size is 1 variables, more than"):
+    with pytest.raises(FailureError, match="smallest reachable size is 1 variable, more than"):
         sl.lump(ode, sl.Backward(retain=0.01))
     with pytest.raises(MethodError, match="Backward takes exactly one of eps"):
         sl.Backward(0.1, retain=0.3)
@@ -405,7 +405,7 @@ def test_constrained_plans_walk_their_path_once():
         assert plan.size(found) == target == len(plan.reach(target))
         assert plan.size(found * (1 - 1e-9)) > target or target == 3
     assert len(sl.lump(ode, sl.Constrained("v1_1", retain=0.2))) == 3
-    with pytest.raises(FailureError, match="1 variables, those that must be kept"):
+    with pytest.raises(FailureError, match="1 variable, those that must be kept"):
         sl.lump(ode, sl.Constrained("v1_1", retain=0.05))
 
 

@@ -19,6 +19,7 @@ from symlump.network.network import Network
 from symlump.network.nodes import Affine, Input
 from symlump.network.shared import holders, holding
 from symlump.ode.exact import FloatArray
+from symlump.ode.notation import count_text
 from symlump.plan import check_wish, share_of
 
 
@@ -137,9 +138,10 @@ class Pruning(NetworkPlan):
         """
         for part in self.parts:
             if part.budget(share) < 0:
+                left = share_of(part.parameters, share)
                 raise MethodError(
-                    f"retain={share:.6g} leaves {share_of(part.parameters, share)} parameters of {part.name}, "
-                    f"fewer than the {part.fixed} biases"
+                    f"retain={share:.6g} leaves {count_text(left, 'parameter')} of {part.name}, fewer than the "
+                    f"{part.fixed} that are biases"
                 )
         return self.at(1 - share)
 

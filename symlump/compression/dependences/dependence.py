@@ -57,7 +57,7 @@ from symlump.network.rewrite import rewrite, tidy
 from symlump.network.ties import Ties, find_ties
 from symlump.ode.exact import FloatArray, IntArray
 from symlump.old_names import accept_old_names
-from symlump.plan import Plan, check_wish
+from symlump.plan import LARGEST, Plan, check_wish
 
 # A unit whose part that no other unit contains is smaller than this, relative to the largest unit (each
 # weighed by its effect on the outputs), is a combination of the others up to the weights' rounding.
@@ -309,16 +309,16 @@ class _Orders(NetworkPlan):
     def _left(self, eps: float) -> tuple[int, ...]:
         """How many units of each axis stay."""
         priced = self.method.relative_to == "parameters"
-        left = []
+        left, square = [], min(eps, LARGEST) ** 2
         for units, found, share in zip(self.ties.axes, self.orders, self._shares, strict=True):
             if found is None:
                 left.append(units.size)
                 continue
             losses = found[1]
             if priced:
-                best = np.argmin(losses + eps**2 * share * np.arange(losses.size))
+                best = np.argmin(losses + square * share * np.arange(losses.size))
             else:
-                best = np.argmax(losses <= eps**2)
+                best = np.argmax(losses <= square)
             left.append(max(1, int(best)))
         return tuple(left)
 

@@ -53,12 +53,12 @@ from symlump.compression.merging.values import (
 )
 from symlump.compression.merging.ward import Tree
 from symlump.compression.moments import Normal
-from symlump.errors import FailureError
 from symlump.lumping.tolerance.linkage import Linkage
 from symlump.network.network import Network
 from symlump.network.rewrite import rewrite
 from symlump.network.ties import Ties, find_ties, regroup
 from symlump.ode.exact import FloatArray, IntArray
+from symlump.plan import unreachable
 
 #: Where a size is asked for, no axis is left with a smaller share of its units.
 FLOOR = 1 / 8
@@ -314,10 +314,7 @@ class Merging:
             If even one unit per layer has more.
         """
         if (least := self.parameters(inf)) > target:
-            raise FailureError(
-                f"the smallest reachable size is {min(least, also)} parameters, more than the requested "
-                f"{target}; ask for a larger share, or another method"
-            )
+            raise unreachable(min(least, also), target, "parameters")
         most = self._further(0.0)
         while most < inf and self.parameters(most) > target:
             most = self._further(most)

@@ -12,6 +12,7 @@ from symlump.errors import FailureError
 from symlump.lumping.linear.approximate import Path, ToleranceStep, lumping_at
 from symlump.lumping.linear.linear_lumping import LinearLumping
 from symlump.lumping.linear.smallest import Form, Search, lump_constrained
+from symlump.ode.notation import count_text
 from symlump.ode.system import ODE
 from symlump.plan import Plan
 
@@ -118,8 +119,8 @@ class ConstrainedPlan(Plan[LinearLumping]):
             least, kept = next(self.path.points()).dimension, self.path.walk.start_rank
             why = "those that must be kept" if least == kept else "as with fewer a denominator is 0"
             raise FailureError(
-                f"the smallest reachable size is {least} variables, {why}, more than the requested {target}; "
-                "ask for a larger share"
+                f"the smallest reachable size is {count_text(least, 'variable')}, {why}, more than "
+                f"the requested {target}; ask for a larger share"
             )
         return min(within)
 

@@ -343,7 +343,8 @@ class Sampled:
         for start in range(0, len(h), step):  # in the same memory, as new memory takes time
             some = slice(start, start + step)
             a, b = root[: len(h[some])], other[some]
-            np.subtract(h[some], about[0], out=a)
+            a[:] = h[some]  # made double first: subtracting from single takes longer
+            a -= about[0]
             gram += a.T @ a
             if other.shape[1]:
                 if means is not None and b.dtype == np.float64:

@@ -301,7 +301,8 @@ def spread_of(outputs: FloatArray) -> float:
     """
     mean, total = outputs.mean(axis=0, dtype=np.float64), 0.0
     for start in range(0, len(outputs), _TOGETHER):
-        gap = outputs[start : start + _TOGETHER] - mean
+        gap = outputs[start : start + _TOGETHER].astype(np.float64)
+        gap -= mean
         total += float(np.vdot(gap, gap))
     return total / len(outputs) or 1.0
 

@@ -288,6 +288,22 @@ def test_what_is_no_observable_is_said(capsys, tmp_path, observable, says):
             sl.lump(sl.ODE.from_text("x1' = x2; x2' = x1"), sl.Constrained(observable))
 
 
+def test_observables_of_a_family_stand_by_the_names_of_views(capsys, tmp_path):
+    """The text of a view is cut after six variables."""
+    names = [f"x{i}" for i in range(1, 10)]
+    equations = "\n".join(
+        f"d({a}) = k*{b}" for a, b in zip(names, [*names[1:], names[0]], strict=True)
+    )
+    file = tmp_path / "v.ode"
+    file.write_text(
+        f"begin model v\nbegin parameters\nk = 2\nend parameters\nbegin init\n{' '.join(names)}\nend init\n"
+        f"begin ODE\n{equations}\nend ODE\nbegin views\nall = {' + '.join(names)}\nend views\nend model\n"
+    )
+    asked = ["family", str(file), "--parameter", "k", "--observable", "all, k*x2,all", "--json"]
+    assert main(asked) == 0
+    assert json.loads(capsys.readouterr().out)["observables"] == ["all", "k*x2"]
+
+
 def test_the_parameter_of_a_family_needs_no_value(capsys, tmp_path):
     path = tmp_path / "m.txt"
     asked = ["family", str(path), "--parameter", "k", "--observable", "x"]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from symlump.cli.answer import Answer
-from symlump.cli.arguments import declare_files, named_forms
+from symlump.cli.arguments import declare_files, named_forms, read_observables
 from symlump.cli.reading import READ, add_reading, note_lines, read_model, sizes
 from symlump.errors import MethodError
 from symlump.progress import working
@@ -65,7 +65,7 @@ def run(options: argparse.Namespace) -> Answer:
         raise MethodError('family needs at least one --observable, such as y or "x + k*y"')
     model = _read(options)
     with working(f"lumping {len(model.ode)} variables"):
-        family = lump_family(model.ode, options.parameter, _kept(options, model))
+        family = lump_family(model.ode, options.parameter, _kept(options, model).values())
     return Answer(
         lambda: _report(options, model, family),
         lambda: "\n".join(
@@ -106,15 +106,13 @@ def _read(options: argparse.Namespace) -> Model:
     return replace(model, ode=substitute(model.ode, values)) if values else model
 
 
-def _kept(options: argparse.Namespace, model: Model) -> list[Any]:
-    """What was named, views as their coefficients, and what events read or set."""
+def _kept(options: argparse.Namespace, model: Model) -> dict[str, Any]:
+    """What was named, views as their coefficients, and what events read or set, by its name."""
     from symlump.formats.events import names_in
 
     events = [name for name in names_in(model.events) if name in model.ode.index]
-    return [
-        *named_forms(options, model),
-        *(name for name in events if name != options.parameter),
-    ]
+    named = zip(read_observables(options), named_forms(options, model), strict=True)
+    return dict(named) | {name: name for name in events if name != options.parameter}
 
 
 def _report(options: argparse.Namespace, model: Model, family: LumpingFamily) -> dict[str, Any]:
@@ -125,7 +123,7 @@ def _report(options: argparse.Namespace, model: Model, family: LumpingFamily) ->
         "variables": len(model.ode),
         "terms": model.ode.terms,
         "parameter": options.parameter,
-        "observables": list(family.observables),
+        "observables": list(_kept(options, model)),
         "dimension": family.dimension,
         "combinations": [
             {name: str(value) for name, value in row.items()} for row in family.combinations

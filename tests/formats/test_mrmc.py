@@ -235,6 +235,16 @@ def test_prism_since_4_9():
         beside(labels="# Labels\n")
 
 
+def test_a_view_that_takes_the_place_of_another_is_noted():
+    values = "(done,y)\n0:(0,false)\n1:(5,false)\n2:(1,true)\n3:(2,true)\n"
+    read = beside(labels=LABELS, states=values, rewards=[("y.srew", "4 1\n0 2\n")])
+    assert read.observables == {"done": {"S1": 5, "S2": 1, "S3": 2}, "y": {"S0": 2}}
+    said = "views that take the place of others with their name: "
+    assert [note for note in read.notes if note.startswith(said)] == [said + "'done'", said + "'y'"]
+    same = values.replace("5", "0").replace("(1,true)", "(0,true)").replace("(2,true)", "(1,true)")
+    assert not any(note.startswith(said) for note in beside(labels=LABELS, states=same).notes)
+
+
 @pytest.mark.parametrize("text", [LABELS, DECLARED])
 def test_labels_keep_states_apart(text):
     read = beside(labels=text)

@@ -51,13 +51,13 @@ def with_labels(model: Model, source: Source, first: int) -> Model:
         notes.append(f"{APART}: {quote_names(kept)}")
     one = Fraction(1)
     views = {label: {names[k]: one for k in states} for label, states in kept.items()}
-    return replace(
+    labelled = replace(
         model,
         initial_values=values,
         partition=tuple(map(tuple, blocks.values())) if kept else model.partition,
-        observables=model.observables | views,
         notes=tuple(notes),
     )
+    return _with_views(labelled, views)
 
 
 def with_states(model: Model, source: Source, first: int) -> Model:
@@ -75,7 +75,7 @@ def with_states(model: Model, source: Source, first: int) -> Model:
         views[variable] = {
             names[k]: value for k, value in zip(places, values.values(), strict=True) if value
         }
-    return replace(model, observables=model.observables | views)
+    return _with_views(model, views)
 
 
 def with_rewards(
@@ -87,7 +87,6 @@ def with_rewards(
     which each state and each transition has one reward.
     """
     names = model.ode.variables
-    views = dict(model.observables)
     added: dict[str, dict[str, Fraction]] = {}
     given: set[tuple[str, str]] = set()
     for source in sources:
@@ -107,7 +106,15 @@ def with_rewards(
         view = added.setdefault(rewards.name, {})
         for k, value in zip(places, earned.values(), strict=True):
             view[names[k]] = view.get(names[k], Fraction(0)) + value
-    return replace(model, observables=views | added)
+    return _with_views(model, added)
+
+
+def _with_views(model: Model, views: dict[str, dict[str, Fraction]]) -> Model:
+    """The model with further views; a note says which take the place of others."""
+    before = model.observables
+    lost = [name for name, view in views.items() if before.get(name, view) != view]
+    more = (f"views that take the place of others with their name: {quote_names(lost)}",)
+    return replace(model, observables=before | views, notes=model.notes + (more if lost else ()))
 
 
 def _earned(

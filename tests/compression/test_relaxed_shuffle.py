@@ -120,3 +120,31 @@ def test_halves_of_other_units_are_no_lumping():
     network = sl.from_torch(model, x[:1])
     with pytest.raises(MethodError, match="join or select their units differently"):
         sl.explain_reduction(network, sl.from_torch(Twice().double().eval(), x[:1]))
+
+
+class Gated(Shuffled):
+    """The first layer's units in one half meet a gate, those in the other do not."""
+
+    def __init__(self):
+        super().__init__()
+        self.first = nn.Conv2d(2, 2 * UNITS, 3, padding=1)
+        self.squeeze, self.excite = nn.Conv2d(2 * UNITS, 3, 1), nn.Conv2d(3, 2 * UNITS, 1)
+
+    def forward(self, x):
+        kept, read = functional.relu(self.first(x)).chunk(2, dim=1)
+        x = self.d(torch.cat([kept, functional.relu(self.c(read))], 1))
+        gate = self.excite(functional.relu(self.squeeze(x.mean((2, 3), keepdim=True))))
+        return self.last(functional.relu(self.e(x * torch.sigmoid(gate)).mean((2, 3))))
+
+
+@pytest.mark.parametrize("method", [sl.AFDE, sl.Symmetric, sl.Dependence])
+def test_a_gate_on_half_of_the_units(method):
+    torch.manual_seed(0)
+    model, x = Gated().double().eval(), torch.randn(4, 2, 5, 5).double()
+    network = sl.from_torch(model, x[:1])
+    small = sl.compress(network, method(retain=0.75)).network
+    explanation = sl.explain_reduction(network, small)
+    wanted = small.flat(x.numpy())
+    np.testing.assert_allclose(explanation.reference.flat(x.numpy()), wanted, atol=1e-12)
+    itself = sl.explain_reduction(network, network)
+    assert itself.exact and itself.named_unit_maps["first"].tolist() == [*range(2 * UNITS)]

@@ -52,6 +52,14 @@ def holds(ties: Ties, names: Sequence[str], units: IntArray) -> Marks:
     return np.array(found, dtype=bool).reshape(len(names), units.size)
 
 
+def made_by(ties: Ties, makers: Sequence[Sequence[str]], axis: int, units: IntArray) -> Marks:
+    """Which units are made by the layers that make an axis, and by none that make others alone."""
+    names = {name for some in makers for name in some}
+    same = [np.isin(units, ties.units[name]) == (name in makers[axis]) for name in names]
+    found: Marks = np.all(same, axis=0)
+    return found
+
+
 def find_parts(here: Marks, there: Marks, pinned: IntArray) -> Parts | None:
     """The parts of an axis; None where no map obeys.
 

@@ -27,7 +27,7 @@ from typing import TypeVar, cast
 import numpy as np
 from scipy import sparse
 
-from symlump.compression.relaxed.parts import Parts, find_parts, holds
+from symlump.compression.relaxed.parts import Parts, find_parts, holds, made_by
 from symlump.compression.relaxed.readings import (
     Condition,
     MapReading,
@@ -104,13 +104,10 @@ class Quotient:
         self.given = self._placed(given)
         self._find_standing()
         self._told = {name for place in given.places for name in trace(original, place[0])[0][:-1]}
-        self._partial: dict[
-            int, list[str]
-        ] = {}  # by the axis, the values that lack some of its units
+        # By the axis, the values that lack some of its units.
+        self._partial: dict[int, list[str]] = {}
         self._refuse_other_parts()
-        self._known: dict[
-            str, tuple[list[UnitMap], object]
-        ] = {}  # by the maps that it was made with
+        self._known: dict[str, tuple[list[UnitMap], object]] = {}  # by the maps it was made with
 
     def _placed(self, given: Placed) -> dict[int, UnitMap]:
         """The maps that steps give; units that may not merge are noted as they stand.
@@ -240,6 +237,7 @@ class Quotient:
         """The units of the reduced network in an axis: those of its first maker that the same heads read.
 
         Units that merged across groups of a convolution are read by all of these, and in the axis of each.
+        Where no heads are, the same layers make them: a gate, say, makes one half of a layer's units again.
         """
         maker, units = self.ties.makers[axis][0], self.ties.axes[axis]
         made = self._other.units[maker]
@@ -248,6 +246,8 @@ class Quotient:
         none = frozenset[tuple[str, int]]()
         heads = self.ties.heads.get(int(units[0]), none)
         read = [self._other.heads.get(unit, none) for unit in made.tolist()]
+        if not any((heads, *read)):
+            return made[made_by(self._other, self.ties.makers, axis, made)]
         chosen = [heads == own or none < heads <= own for own in read]
         return np.asarray(made[np.array(chosen, dtype=bool)])
 

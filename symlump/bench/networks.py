@@ -129,7 +129,7 @@ def _compressing(width: int, what: str, method: CompressionMethod, reach: float)
     peak = (peak_memory() - before) / sum(weight.nbytes for weight in weights)
     matrices = [torch.from_numpy(weight.astype(np.float32)) for weight in weights]
     svd = []
-    for _ in range(2 if width > 1024 else 5):  # by turns
+    for _ in range(2 if width > 1024 else 5 if width > 256 else 15):  # by turns
         svd.append(_seconds(lambda: [torch.linalg.svd(matrix) for matrix in matrices]))
         taken.append(_seconds(lambda: compress(network, method)))
     return _row(what, width, taken, "torch.linalg.svd of them", min(svd), reach, peak)

@@ -253,7 +253,9 @@ def test_directions_of_samples_are_orthogonal():
     assert np.abs(few[:8] @ few[:8].T - np.eye(8)).max() > 0.1
 
 
-@pytest.mark.parametrize(("inputs", "taken"), [(256, 1024), (100, 2048)])
+@pytest.mark.parametrize(
+    ("inputs", "taken"), [(256, 768), (450, 900), (512, 1024), (513, 2048), (100, 2048)]
+)
 def test_few_samples_where_their_directions_are_orthogonal(inputs, taken):
     generator = np.random.default_rng(13)
     weights = [generator.normal(size=shape) / 16 for shape in ((256, inputs), (256, 256), (4, 256))]

@@ -39,8 +39,8 @@ _ROWS_PER_COLUMN = 12
 _FITTED = 1 << 19
 _ROWS_PER_UNIT = 4
 #: Of samples with orthogonal directions, of at least half as many inputs as the widest layer has units, fewer
-#: do: so many, and at least so many for each unit.
-_TURNED, _TURNED_PER_UNIT = 1024, 3
+#: do: so many for each unit, and twice as many as there are inputs if no more than so many are needed for that.
+_TURNED_PER_UNIT, _TURNED = 3, 1024
 #: Networks of dense layers whose widest has so many units are analysed in their own precision.
 _WIDE = 256
 #: Where values are on grids, with so many numbers in the largest value, at least so many, and so many rows.
@@ -153,8 +153,8 @@ def analysed_values(
         return values_of(network, inputs, seed)
     widest = _widest(network)
     count = min(sample_count(network), _fitted_count(widest, per_unit or _ROWS_PER_UNIT))
-    few = max(_TURNED, _TURNED_PER_UNIT * widest)
     sizes = [prod(node.size) for node in network.inputs]
+    few = max(_TURNED_PER_UNIT * widest, min(_TURNED, 2 * max(sizes)))
     if per_unit is None and all(is_turned(few, size) and 2 * size >= widest for size in sizes):
         count = min(count, few)
     values, samples = values_of(network, inputs, seed, count, np.float32)

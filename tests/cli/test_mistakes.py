@@ -312,6 +312,13 @@ def test_a_byte_order_mark_costs_no_row(folder):
     assert read_data("data.csv", network).inputs.tolist() == [[1, 2], [3, 4]]
 
 
+def test_comments_in_a_table_are_no_rows(folder):
+    """Neither lines of their own, nor commas in those behind numbers, are columns."""
+    network = from_torch(nn.Sequential(nn.Linear(2, 3), nn.Tanh(), nn.Linear(3, 1)))
+    (folder / "data.csv").write_text("# samples\na,b\n1,2\n# the last\n3,4 # drawn, too\n")
+    assert read_data("data.csv", network).inputs.tolist() == [[1, 2], [3, 4]]
+
+
 @pytest.mark.parametrize(
     "command",
     [

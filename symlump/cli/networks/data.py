@@ -86,7 +86,8 @@ def _table(path: Path) -> Any:
         raise ValueError(
             "it is not a text file; write a .csv file, or one array as .npy (numpy.save)"
         ) from None
-    lines = [line for line in text.splitlines() if line.strip()]
+    rows = (line.partition("#")[0] for line in text.splitlines())  # without comments
+    lines = [row for row in rows if row.strip()]
     if lines and not all(_is_number(part) for part in lines[0].split(",")):
         lines = lines[1:]  # a header
     if not lines:

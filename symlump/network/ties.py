@@ -103,14 +103,33 @@ class Ties:
         units, wanted = self.units[name], self.axes[axis]
         if np.array_equal(units, wanted) and not self.positions[name].any():
             return np.arange(units.size)[:, None]
+        there, table = self.held(name, wanted)
+        if table is None or there.size < wanted.size:
+            return np.empty((0, 0), dtype=np.int64)
+        return table
+
+    def held(self, name: str, wanted: IntArray) -> tuple[IntArray, IntArray | None]:
+        """Which of the wanted units a value holds, by place among these, and their channels, a row a unit.
+
+        None for the channels if a unit has fewer than others.
+
+        Examples
+        --------
+        >>> ties = find_ties(Network.dense([np.ones((3, 1)), np.ones((1, 3))]))
+        >>> (first, _, third), other = ties.axes[0], ties.units["x"][0]
+        >>> units, table = ties.held("layers.0", np.array([third, other, first]))
+        >>> units.tolist(), table.tolist()
+        ([2, 0], [[0], [2]])
+        """
+        units = self.units[name]
         order = np.lexsort((self.positions[name], units))
         inside = order[np.isin(units[order], wanted)]
-        if inside.size < wanted.size or inside.size % wanted.size:
-            return np.empty((0, 0), dtype=np.int64)
-        table = inside.reshape(wanted.size, -1)
-        return (
-            table if (units[table] == wanted[:, None]).all() else np.empty((0, 0), dtype=np.int64)
-        )
+        there, ranks = np.unique(units[inside]), np.argsort(wanted)
+        places = ranks[np.searchsorted(wanted[ranks], there)]
+        if not there.size or inside.size % there.size:
+            return places, None
+        table = inside.reshape(there.size, -1)
+        return places, table if np.all(units[table] == there[:, None]) else None
 
     def parameters(self, network: Network, groups: IntArray) -> int:
         """Number of weights and biases with so many units."""

@@ -32,7 +32,6 @@ from symlump.compression.relaxed.readings import (
     Condition,
     MapReading,
     Marks,
-    channels_of,
     least_change,
     number_copies,
 )
@@ -269,7 +268,7 @@ class Quotient:
             If a unit has fewer channels than others.
         """
         sides = (self.ties, self.ties.axes[axis]), (self._other, self._slots[axis])
-        found = [channels_of(side.units[name], side.positions[name], own) for side, own in sides]
+        found = [side.held(name, own) for side, own in sides]
         if any(table is None for _, table in found):
             raise joined_differently(name)
         return tuple((units, table) for units, table in found if table is not None)

@@ -64,34 +64,6 @@ class Condition:
         return np.asarray(np.sqrt(missing))
 
 
-def channels_of(
-    units: IntArray, positions: IntArray, wanted: IntArray
-) -> tuple[IntArray, IntArray | None]:
-    """The units that a value holds of those wanted, by their places there, and their channels, a row a unit.
-
-    None for the channels if a unit has fewer than others.
-
-    Parameters
-    ----------
-    units, positions : ndarray of int
-        Of each channel.
-
-    Examples
-    --------
-    >>> units, table = channels_of(np.array([4, 7, 4, 7]), np.array([0, 0, 1, 1]), np.array([7, 5, 4]))
-    >>> units.tolist(), table.tolist()
-    ([2, 0], [[0, 2], [1, 3]])
-    """
-    order = np.lexsort((positions, units))
-    inside = order[np.isin(units[order], wanted)]
-    there, ranks = np.unique(units[inside]), np.argsort(wanted)
-    places = ranks[np.searchsorted(wanted[ranks], there)]
-    if not there.size or inside.size % there.size:
-        return places, None
-    table = inside.reshape(there.size, -1)
-    return places, table if np.all(units[table] == there[:, None]) else None
-
-
 def number_copies(keys: IntArray) -> IntArray:
     """For each entry how many of those before it are the same: a unit may be joined, or selected, twice.
 

@@ -270,9 +270,8 @@ class _Search:
             best, factors = np.where(better, scaled, best), np.where(better, a, factors)
         told = axis.parts.pinned >= 0
         best[told], factors[told] = plain[told], 1.0
-        best, factors = np.maximum(best, 0.0), factors
         allowed = axis.parts.allowed
-        return np.where(allowed, best, np.inf), np.where(allowed, factors, 0.0)
+        return np.where(allowed, np.maximum(best, 0.0), np.inf), np.where(allowed, factors, 0.0)
 
     def _anchored(self, axis: _Axis, distances: FloatArray) -> IntArray:
         """For each unit of the reduced network (each slot) one of the original, all different."""

@@ -149,7 +149,9 @@ class MathReader:
     def _operands(self, element: Element) -> list[Element]:
         """The elements that are expressions themselves; ``_NONE`` for a leaf."""
         tag, children = element.tag, element.children
-        if tag == "apply" and children and not _is_wrapped(element):
+        if _is_wrapped(element):
+            return children
+        if tag == "apply" and children:
             head = children[0]
             if head.tag == "csymbol" and self._symbol(head) == "rateOf":
                 return _NONE
@@ -161,8 +163,6 @@ class MathReader:
             ]
         if tag == "semantics" and children:
             return children[:1]
-        if _is_wrapped(element):
-            return children
         if tag == "piecewise":
             return [
                 part

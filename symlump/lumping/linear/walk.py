@@ -388,10 +388,8 @@ class BlockWalk(SpaceWalk):
 
     def _new_directions(self, block: FloatArray, space: FloatArray) -> FloatArray:
         """Orthonormal columns for what a block has outside the space that was reached, and outside another."""
-        for least in (
-            _NOTHING * float(np.linalg.norm(block)),
-            0.5,
-        ):  # twice, for what is nearly inside
+        # Twice, for what is nearly inside.
+        for least in (_NOTHING * float(np.linalg.norm(block)), 0.5):
             block = self._outside(block)
             block, triangle = np.linalg.qr(block - space @ (space.T @ block))
             block = block[:, np.abs(np.diag(triangle)) > least]

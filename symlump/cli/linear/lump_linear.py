@@ -111,9 +111,10 @@ def _defects(model: Model, lumping: LinearLumping, options: argparse.Namespace) 
     kept = kept_forms(options, model)
     forms = Constrained(kept).forms(lumping.ode)
     defects = [(form, lumping.defects[text]) for text, form in forms.items()]
+    asked = [form_of(observable, lumping.ode) for observable in kept]
     return {
-        name: next(value for form, value in defects if form == form_of(observable, lumping.ode))
-        for name, observable in zip(kept_names(options, model), kept, strict=True)
+        name: next(value for form, value in defects if form == own)
+        for name, own in zip(kept_names(options, model), asked, strict=True)
     }
 
 

@@ -153,19 +153,25 @@ def find_transposed(
     (('a', 'b'),)
     """
     dense = [layer for layer in layers if layer.weight.ndim == 2]
-    held = [array for array in parameters if array.ndim == 2]
-    found = []
-    for number, one in enumerate(dense):
-        for other in dense[number + 1 :]:
-            turned = one.weight.T
-            if one.weight_name and one.weight_name == other.weight_name:
-                continue  # one weight, used in the same way
-            if other.weight.shape != turned.shape or not np.array_equal(other.weight, turned):
-                continue
-            same = [a for a in held if np.array_equal(a, turned) or np.array_equal(a.T, turned)]
-            if len(same) == 1:
-                found.append((one.name, other.name))
-    return tuple(found)
+    turned = [
+        (one, other)
+        for one, other in combinations(dense, 2)
+        if not one.weight_name or one.weight_name != other.weight_name
+        if np.array_equal(one.weight.T, other.weight)
+    ]
+    if not turned:
+        return ()
+    held = list(parameters)  # not made before, as they may be copies
+    return tuple(
+        (one.name, other.name)
+        for one, other in turned
+        if sum(_is_either(array, other.weight) for array in held) == 1
+    )
+
+
+def _is_either(array: FloatArray, weight: FloatArray) -> bool:
+    """Whether an array is a weight, or a weight transposed."""
+    return np.array_equal(array, weight) or np.array_equal(array.T, weight)
 
 
 def refuse_rearranged(pairs: Iterable[tuple[str, str]]) -> None:

@@ -80,11 +80,8 @@ class OutputWatch:
     @cached_property
     def _few(self) -> tuple[FloatArray, ...]:
         tried = _tried(self.network)
-        return tuple(x[:: self._step][:tried].astype(self.dtype, copy=False) for x in self.samples)
-
-    @property
-    def _step(self) -> int:
-        return max(1, len(self.samples[0]) // _tried(self.network))
+        step = max(1, len(self.samples[0]) // tried)
+        return tuple(x[::step][:tried].astype(self.dtype, copy=False) for x in self.samples)
 
     @cached_property
     def _own(self) -> FloatArray:

@@ -63,7 +63,9 @@ def held_by_each(
     elsewhere = {other for _, other in rearranged}
     for layer in layers:
         own = layer.parameters
-        if layer.name in elsewhere and not layer.weight_name:
+        if layer.name in elsewhere and layer.weight_name:
+            counted.add(("weight", layer.weight_name))  # an earlier layer has it
+        elif layer.name in elsewhere:
             own -= int(layer.weight.size)
         for what, name, array in _named(layer):
             own -= int(array.size) if (what, name) in counted else 0

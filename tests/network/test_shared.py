@@ -208,3 +208,22 @@ def test_hidden_copies_of_tied_units_are_merged(seed, width, phi):
     assert result.retained_parameters <= count(small) <= result.parameters == count(wide)
     x = np.random.default_rng(seed).normal(size=(20, 3))
     assert result.network(x) == pytest.approx(network(x), abs=1e-5)
+
+
+@pytest.mark.parametrize("uses", ["at", "ta", "aat", "ata", "taa", "tta", "att", "aatt"])
+def test_a_weight_that_several_layers_use_either_way_counts_once(uses: str) -> None:
+    """As it is (a) and transposed (t), whichever comes first and however often."""
+
+    class Uses(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.o = (torch.nn.Linear(4, n, bias=False) for n in (4, 2))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            for use in uses:
+                weight = self.a.weight.t() if use == "t" else self.a.weight
+                x = torch.tanh(torch.nn.functional.linear(x, weight))
+            return self.o(x)
+
+    network = sl.from_torch(Uses(), example=torch.zeros(1, 4))
+    assert network.held == (16, *(0,) * (len(uses) - 1), 8) and network.parameters == 24
